@@ -1,0 +1,306 @@
+"""Configuration of a project: `.engine/engine.toml`, `ENGINE_*` variables and flags, each value with its origin.
+
+Precedence: flag, then environment variable, then file, then default. Unknown keys are errors. The shape is the
+contract `config.v1`, which a test derives from these models.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from engine.errors import UsageError
+
+HOME_NAME = ".engine"
+FILE_NAME = "engine.toml"
+
+Enforcement = Literal["off", "warn", "block"]
+Tier = Literal["L0", "L1", "L2", "L3", "L4", "L5"]
+Seconds = Annotated[int, Field(gt=0, le=7 * 24 * 3600)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RunSettings(_Section):
+    workers: Annotated[int, Field(ge=1, le=1024)] | None = Field(
+        default=None,
+        description="Workers asked for; without it decisions/worker_count.dmn decides.",
+    )
+    max_workers: Annotated[int, Field(ge=1, le=1024)] = Field(
+        default=10, description="Cap of the table's answer."
+    )
+    mode: Literal["waves", "dag"] | None = Field(
+        default=None, description="waves: levels are barriers; dag: dependencies alone decide."
+    )
+    base_branch: str | None = Field(
+        default=None, description="Branch work starts from; without it the one checked out."
+    )
+    promote: Literal["none", "ff"] = Field(
+        default="none",
+        description="ff: fast-forward the base branch after a completed run, tree clean.",
+    )
+
+
+class TimeoutSettings(_Section):
+    task_s: Seconds = Field(default=1800, description="A worker's whole attempt.")
+    silence_s: Seconds = Field(
+        default=600, description="A worker that prints nothing this long is stopped."
+    )
+    verification_s: Seconds = Field(
+        default=600, description="A task's check, unless the task says so itself."
+    )
+
+
+class ManifestSettings(_Section):
+    enforcement: Enforcement = Field(
+        default="block", description="What a write outside a task's declared files does."
+    )
+
+
+class GateSettings(_Section):
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    command: str = Field(
+        min_length=1, description="Run by /bin/sh in a fresh workspace of the candidate."
+    )
+    stage: Literal["pre_merge", "final"] = "pre_merge"
+    tier: Tier = Field(
+        default="L0", description="Runs when the gate tier table asks for this level or more."
+    )
+    timeout_s: Seconds = 600
+    enforcement: Enforcement = "block"
+
+
+class DoctorSettings(_Section):
+    command: str | None = Field(
+        default=None, description="Run on the merged commit after each merge."
+    )
+    timeout_s: Seconds = 600
+
+
+class PolicySettings(_Section):
+    backend: Literal["embedded", "opa"] = "embedded"
+    url: str = "http://127.0.0.1:8181"
+    timeout_s: Annotated[float, Field(gt=0, le=60)] = 2.0
+
+
+class SecuritySettings(_Section):
+    level: Literal["minimal", "standard", "strict"] = "standard"
+
+
+class WorkerSettings(_Section):
+    command: Annotated[tuple[str, ...], Field(min_length=1)]
+    env_allow: tuple[str, ...] = ()
+
+
+class BudgetSettings(_Section):
+    tokens_per_task: Annotated[int, Field(ge=0)] | None = None
+    cost_micros_per_run: Annotated[int, Field(ge=0)] | None = None
+    mode: Literal["warn", "block"] = "block"
+
+
+class StoreSettings(_Section):
+    url: str | None = Field(
+        default=None, description="PostgreSQL URL; without it SQLite in the engine home."
+    )
+
+
+class Settings(_Section):
+    """All of the configuration. `bundle` is a folder of the project's own definitions."""
+
+    bundle: str | None = None
+    run: RunSettings = RunSettings()
+    timeouts: TimeoutSettings = TimeoutSettings()
+    manifest: ManifestSettings = ManifestSettings()
+    gates: tuple[GateSettings, ...] = ()
+    doctor: DoctorSettings = DoctorSettings()
+    policy: PolicySettings = PolicySettings()
+    security: SecuritySettings = SecuritySettings()
+    workers: Mapping[str, WorkerSettings] = Field(default_factory=dict)
+    budgets: BudgetSettings = BudgetSettings()
+    store: StoreSettings = StoreSettings()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Where a value came from: `flag --workers`, `ENGINE_RUN_WORKERS`, `engine.toml` or `default`."""
+
+    key: str
+    value: object
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Project:
+    """A folder with an engine home. `home` may not exist yet; `root` holds the user's repository."""
+
+    root: Path
+    home: Path
+    settings: Settings
+    origins: tuple[Origin, ...] = ()
+
+
+def find_project_root(start: Path) -> Path:
+    """Return the nearest folder at or above `start` that has an engine home or a git repository, else `start`."""
+    for folder in (start, *start.parents):
+        if (folder / HOME_NAME).is_dir() or (folder / ".git").exists():
+            return folder
+    return start
+
+
+def load_project(
+    start: Path,
+    *,
+    flags: Mapping[str, object] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Project:
+    """Return the project around `start` with its settings.
+
+    `flags` maps dotted keys ("run.workers") to values given on the command line; None values are left out.
+    Raises UsageError naming the key, what was expected and where the value came from.
+    """
+    environment = os.environ if environment is None else environment
+    root = find_project_root(start)
+    file = root / HOME_NAME / FILE_NAME
+    layers: list[tuple[str, dict[str, Any]]] = []  # Any: parsed TOML before it is checked
+    if file.is_file():
+        layers.append((str(file), _read_toml(file)))
+    layers.append(("environment", _from_environment(environment)))
+    layers.append(("flag", _nest({k: v for k, v in (flags or {}).items() if v is not None})))
+    merged: dict[str, Any] = {}
+    for _, layer in layers:
+        merged = _merge(merged, layer)
+    try:
+        settings = Settings.model_validate(merged)
+    except ValidationError as error:
+        raise _usage_error(error, layers) from error
+    return Project(
+        root=root, home=root / HOME_NAME, settings=settings, origins=_origins(settings, layers)
+    )
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(
+            "the configuration cannot be read",
+            where=str(file),
+            got=str(error),
+            hint="Mend the file.",
+        ) from error
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return settings given as ENGINE_SECTION_KEY; list-valued sections cannot be given this way."""
+    found: dict[str, object] = {}
+    for section, field in Settings.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, _Section):
+            for key in kind.model_fields:
+                name = f"ENGINE_{section}_{key}".upper()
+                if name in environment:
+                    found[f"{section}.{key}"] = environment[name]
+    if "ENGINE_BUNDLE" in environment:
+        found["bundle"] = environment["ENGINE_BUNDLE"]
+    return _nest(found)
+
+
+def _nest(flat: Mapping[str, object]) -> dict[str, Any]:
+    nested: dict[str, Any] = {}
+    for key, value in flat.items():
+        *path, last = key.split(".")
+        target = nested
+        for part in path:
+            target = target.setdefault(part, {})
+        target[last] = value
+    return nested
+
+
+def _merge(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(low)
+    for key, value in high.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
+
+
+def _usage_error(error: ValidationError, layers: list[tuple[str, dict[str, Any]]]) -> UsageError:
+    first = error.errors(include_url=False)[0]
+    key = ".".join(str(part) for part in first["loc"])
+    unknown = first["type"] == "extra_forbidden"
+    hint = (
+        f"Remove it, or see docs/reference/configuration.md; known keys here: {_known(first['loc'])}."
+        if unknown
+        else "See docs/reference/configuration.md."
+    )
+    return UsageError(
+        f"unknown setting {key}" if unknown else f"{key}: {first['msg']}",
+        where=_source_of(first["loc"], layers),
+        got="" if unknown else repr(first["input"]),
+        hint=hint,
+    )
+
+
+def _known(location: tuple[int | str, ...]) -> str:
+    model: Any = Settings
+    for part in location[:-1]:
+        field = model.model_fields.get(part) if hasattr(model, "model_fields") else None
+        model = (
+            field.annotation if field is not None else {"gates": GateSettings}.get(str(part), model)
+        )
+    if not hasattr(model, "model_fields"):
+        model = GateSettings if location[0] == "gates" else WorkerSettings
+    return ", ".join(model.model_fields)
+
+
+def _source_of(location: tuple[int | str, ...], layers: list[tuple[str, dict[str, Any]]]) -> str:
+    for name, layer in reversed(layers):
+        if _has(layer, location):
+            return _source_name(name, ".".join(str(part) for part in location))
+    return layers[0][0]
+
+
+def _has(layer: Any, location: tuple[int | str, ...]) -> bool:
+    for part in location:
+        try:
+            layer = layer[part]
+        except (KeyError, IndexError, TypeError):
+            return False
+    return True
+
+
+def _source_name(layer: str, key: str) -> str:
+    if layer == "environment":
+        return f"ENGINE_{key.replace('.', '_').upper()}"
+    return f"flag {key}" if layer == "flag" else layer
+
+
+def _origins(settings: Settings, layers: list[tuple[str, dict[str, Any]]]) -> tuple[Origin, ...]:
+    found = []
+    for key, value in _flatten(settings.model_dump(mode="json")):
+        location = tuple(key.split("."))
+        source = next(
+            (_source_name(name, key) for name, layer in reversed(layers) if _has(layer, location)),
+            "default",
+        )
+        found.append(Origin(key=key, value=value, source=source))
+    return tuple(found)
+
+
+def _flatten(value: Mapping[str, Any], prefix: str = "") -> list[tuple[str, object]]:
+    flat: list[tuple[str, object]] = []
+    for key, item in value.items():
+        name = f"{prefix}{key}"
+        if isinstance(item, dict) and item:
+            flat.extend(_flatten(item, f"{name}."))
+        else:
+            flat.append((name, item))
+    return flat
