@@ -11,10 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Literal
 
-_EMPTY: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +57,7 @@ class JobDefinition:
 
     type: Template
     retries: Template | None = None
-    headers: Mapping[str, str] = _EMPTY
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +167,7 @@ class FlowNode:
     name: str = ""
     position: Position
     documentation: str = ""
-    properties: Mapping[str, str] = _EMPTY
+    properties: Mapping[str, str] = field(default_factory=dict)
     incoming: tuple[str, ...] = ()
     outgoing: tuple[str, ...] = ()
 
@@ -339,7 +337,7 @@ class Process:
     executable: bool = True
     scope: Scope
     position: Position
-    properties: Mapping[str, str] = _EMPTY
+    properties: Mapping[str, str] = field(default_factory=dict)
     version_tag: str = ""
     digest: str = ""
 
@@ -351,7 +349,7 @@ class Document:
     file: str
     digest: str
     processes: tuple[Process, ...]
-    participants: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
+    participants: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, order=True)

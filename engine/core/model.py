@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from types import MappingProxyType
 from typing import NewType
 
 Json = None | bool | int | Decimal | str | Sequence["Json"] | Mapping[str, "Json"]
@@ -27,7 +26,6 @@ InstanceId = NewType("InstanceId", str)
 Key = NewType("Key", str)
 
 ROOT_INSTANCE = InstanceId("0")
-_EMPTY: Variables = MappingProxyType({})
 
 
 class Outcome(StrEnum):
@@ -86,8 +84,8 @@ class Job:
     visit: int
     attempt: int  #: 1 for the first
     retries: int  #: attempts left, this one included
-    headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    variables: Variables = _EMPTY
+    headers: Mapping[str, str] = field(default_factory=dict)
+    variables: Variables = field(default_factory=dict)
 
 
 # --- facts ------------------------------------------------------------------------------------------
@@ -105,7 +103,7 @@ class InstanceStarted(Fact):
     """First fact of every instance. `parent` is "" for the root."""
 
     process: str
-    variables: Variables = _EMPTY
+    variables: Variables = field(default_factory=dict)
     parent: str = ""
     start_event: str = ""  #: id when not the none start event (message start)
 
@@ -113,7 +111,7 @@ class InstanceStarted(Fact):
 @dataclass(frozen=True, kw_only=True)
 class JobCompleted(Fact):
     job: str  #: local key "{element}#{visit}.{attempt}"
-    variables: Variables = _EMPTY
+    variables: Variables = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +127,7 @@ class BpmnErrorThrown(Fact):
     job: str
     code: str
     message: str = ""
-    variables: Variables = _EMPTY
+    variables: Variables = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +138,7 @@ class TimerFired(Fact):
 @dataclass(frozen=True, kw_only=True)
 class UserTaskCompleted(Fact):
     task: str
-    variables: Variables = _EMPTY
+    variables: Variables = field(default_factory=dict)
     by: str = ""
 
 
@@ -148,13 +146,13 @@ class UserTaskCompleted(Fact):
 class MessageCorrelated(Fact):
     subscription: str
     name: str
-    variables: Variables = _EMPTY
+    variables: Variables = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SignalBroadcast(Fact):
     name: str
-    variables: Variables = _EMPTY
+    variables: Variables = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +167,7 @@ class ChildEnded(Fact):
 
     child: InstanceId
     state: str
-    variables: Variables = _EMPTY
+    variables: Variables = field(default_factory=dict)
     code: str = ""
     message: str = ""
 
@@ -178,7 +176,7 @@ class ChildEnded(Fact):
 class ChildEscalated(Fact):
     child: InstanceId
     code: str
-    variables: Variables = _EMPTY
+    variables: Variables = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,7 +184,7 @@ class IncidentResolved(Fact):
     """A person mended what was wrong; the element is tried again with `variables` set first."""
 
     incident: str
-    variables: Variables = _EMPTY
+    variables: Variables = field(default_factory=dict)
     by: str = ""
 
 
@@ -248,7 +246,7 @@ class UserTaskCreated(Event):
     assignee: str = ""
     candidate_groups: str = ""
     form: str = ""
-    variables: Variables = _EMPTY
+    variables: Variables = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -282,7 +280,7 @@ class MessageUnsubscribed(Event):
 @dataclass(frozen=True, kw_only=True)
 class SignalThrown(Event):
     name: str
-    variables: Variables = _EMPTY
+    variables: Variables = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -310,7 +308,7 @@ class ChildRequested(Event):
     child: InstanceId
     process: str
     element: str
-    variables: Variables = _EMPTY
+    variables: Variables = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -323,7 +321,7 @@ class EscalationThrown(Event):
     """No scope of this instance caught it; the parent may."""
 
     code: str
-    variables: Variables = _EMPTY
+    variables: Variables = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -342,6 +340,6 @@ class InstanceEnded(Event):
 
     state: str
     end_event: str = ""
-    variables: Variables = _EMPTY
+    variables: Variables = field(default_factory=dict)
     code: str = ""
     message: str = ""
