@@ -1,0 +1,710 @@
+"""DMN XML, versions 1.1 to 1.5, to `model.Definitions`.
+
+Invariants:
+- Nothing outside the given bytes is read: no DTD, no entity, no network. A DOCTYPE is refused.
+- Size, depth and the nesting of boxed expressions are bounded.
+- What this reader does not know is refused with `file:line` and element id, never skipped,
+  except diagrams, extension elements, artifacts and knowledge sources, which carry no logic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from lxml import etree
+
+from engine.decisions.model import (
+    Aggregator,
+    Binding,
+    BoxedContext,
+    BoxedFilter,
+    BoxedFor,
+    BoxedList,
+    Conditional,
+    ContextEntry,
+    DecisionElement,
+    DecisionTable,
+    Definitions,
+    Dialect,
+    Expression,
+    FunctionDefinition,
+    FunctionType,
+    HitPolicy,
+    Import,
+    InputClause,
+    InputElement,
+    Invocation,
+    ItemDefinition,
+    KnowledgeModel,
+    LiteralExpression,
+    OutputClause,
+    Quantified,
+    Reference,
+    Relation,
+    Rule,
+    ServiceElement,
+    Text,
+    Variable,
+)
+from engine.errors import DefinitionError
+
+MAX_BYTES: Final = 16 * 1024 * 1024
+MAX_DEPTH: Final = 200  #: XML elements inside each other
+MAX_NESTING: Final = 40  #: boxed expressions inside each other
+
+VERSIONS: Final = {
+    "http://www.omg.org/spec/DMN/20151101/dmn.xsd": "1.1",
+    "http://www.omg.org/spec/DMN/20151101/dmn11.xsd": "1.1",
+    "http://www.omg.org/spec/DMN/20180521/MODEL/": "1.2",
+    "https://www.omg.org/spec/DMN/20191111/MODEL/": "1.3",
+    "https://www.omg.org/spec/DMN/20211108/MODEL/": "1.4",
+    "https://www.omg.org/spec/DMN/20230324/MODEL/": "1.5",
+}
+FEEL_LANGUAGES: Final = frozenset(
+    {
+        "feel",
+        "http://www.omg.org/spec/FEEL/20140401",
+        "http://www.omg.org/spec/DMN/20180521/FEEL/",
+        "https://www.omg.org/spec/DMN/20191111/FEEL/",
+        "https://www.omg.org/spec/DMN/20211108/FEEL/",
+        "https://www.omg.org/spec/DMN/20230324/FEEL/",
+    }
+)
+#: Names of types in older versions and in Camunda Modeler, to the names of DMN 1.5.
+TYPE_NAMES: Final = {
+    "any": "Any",
+    "integer": "number",
+    "long": "number",
+    "double": "number",
+    "dateTime": "date and time",
+    "dayTimeDuration": "days and time duration",
+    "yearMonthDuration": "years and months duration",
+}
+IGNORED: Final = frozenset(
+    {
+        "description",
+        "extensionElements",
+        "knowledgeSource",
+        "businessContextElement",
+        "performanceIndicator",
+        "organizationUnit",
+        "group",
+        "textAnnotation",
+        "association",
+        "elementCollection",
+    }
+)
+
+
+def read(content: bytes, source: str = "<bytes>", dialect: Dialect | None = None) -> Definitions:
+    """Return the DMN file `content` as a value.
+
+    `source` names the file in messages. `dialect` None: found from the exporter and namespaces.
+    Raises DefinitionError with `file:line` and the element id.
+    """
+    return _Reader(_root(content, source), source, dialect).definitions()
+
+
+def _root(content: bytes, source: str) -> etree._Element:
+    """Parse with everything that reaches outside switched off, and check the bounds."""
+    if len(content) > MAX_BYTES:
+        raise DefinitionError(
+            where=source, expected=f"at most {MAX_BYTES} bytes", got=f"{len(content)}"
+        )
+    parser = etree.XMLParser(
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        dtd_validation=False,
+        huge_tree=False,
+        remove_comments=True,
+        remove_pis=True,
+    )
+    try:
+        root = etree.fromstring(content, parser)
+    except (etree.XMLSyntaxError, ValueError) as cause:
+        line = getattr(cause, "lineno", None)
+        where = f"{source}:{line}" if line else source
+        raise DefinitionError(where=where, expected="well-formed XML", got=str(cause)) from cause
+    if root.getroottree().docinfo.internalDTD is not None:
+        raise DefinitionError(
+            where=f"{source}:1",
+            expected="DMN without a document type",
+            got="a DOCTYPE",
+            hint="Remove the DOCTYPE; DMN needs none and it can hide entities.",
+        )
+    _check_depth(root, source)
+    return root
+
+
+def _check_depth(root: etree._Element, source: str) -> None:
+    depth = 0
+    for event, element in etree.iterwalk(root, events=("start", "end")):
+        depth += 1 if event == "start" else -1
+        if depth > MAX_DEPTH:
+            raise DefinitionError(
+                where=f"{source}:{element.sourceline}",
+                expected=f"at most {MAX_DEPTH} elements inside each other",
+                got="more",
+            )
+
+
+class _Reader:
+    """Reads one parsed file; methods follow the order of the standard's schema."""
+
+    def __init__(self, root: etree._Element, source: str, dialect: Dialect | None) -> None:
+        self.root = root
+        self.source = source
+        name = etree.QName(root)
+        self.ns = name.namespace or ""
+        if name.localname != "definitions" or self.ns not in VERSIONS:
+            raise self.error(
+                root, "<definitions> of DMN 1.1 to 1.5", f"<{name.localname}> in {self.ns!r}"
+            )
+        self.namespace = root.get("namespace", "")
+        self.dialect: Dialect = dialect or _dialect(root)
+        self.imports = tuple(self.read_import(e) for e in self.children(root, "import"))
+        self.nesting = 0
+        self.expressions: dict[str, Callable[[etree._Element], Expression]] = {
+            "literalExpression": self.literal,
+            "decisionTable": self.table,
+            "context": self.context,
+            "list": self.boxed_list,
+            "relation": self.relation,
+            "functionDefinition": self.function,
+            "invocation": self.invocation,
+            "conditional": self.conditional,
+            "for": self.iterator_for,
+            "some": self.quantified,
+            "every": self.quantified,
+            "filter": self.filter,
+        }
+
+    def definitions(self) -> Definitions:
+        self.check_language(self.root)
+        self.check_known()
+        return Definitions(
+            source=self.source,
+            id=self.root.get("id", ""),
+            name=self.root.get("name", ""),
+            namespace=self.namespace,
+            version=VERSIONS[self.ns],
+            dialect=self.dialect,
+            items=tuple(self.item(e) for e in self.children(self.root, "itemDefinition")),
+            inputs=tuple(self.input(e) for e in self.children(self.root, "inputData")),
+            decisions=tuple(self.decision(e) for e in self.children(self.root, "decision")),
+            knowledge=tuple(
+                self.knowledge(e) for e in self.children(self.root, "businessKnowledgeModel")
+            ),
+            services=tuple(self.service(e) for e in self.children(self.root, "decisionService")),
+            imports=self.imports,
+        )
+
+    def check_known(self) -> None:
+        known = IGNORED | {
+            "import",
+            "itemDefinition",
+            "inputData",
+            "decision",
+            "businessKnowledgeModel",
+            "decisionService",
+        }
+        for element in self.children(self.root):
+            if _local(element) not in known:
+                raise self.error(element, "an element of DMN 1.5", f"<{_local(element)}>")
+
+    # --- requirement graph ---
+
+    def read_import(self, e: etree._Element) -> Import:
+        return Import(
+            name=e.get("name", ""),
+            namespace=self.attribute(e, "namespace"),
+            line=_line(e),
+            kind=e.get("importType", ""),
+            location=e.get("locationURI", ""),
+        )
+
+    def input(self, e: etree._Element) -> InputElement:
+        name = self.name(e)
+        return InputElement(
+            id=e.get("id") or name, name=name, line=_line(e), variable=self.variable_of(e, name)
+        )
+
+    def decision(self, e: etree._Element) -> DecisionElement:
+        name = self.name(e)
+        logic = self.optional_expression(
+            e,
+            skip=(
+                "variable",
+                "question",
+                "allowedAnswers",
+                "informationRequirement",
+                "knowledgeRequirement",
+                "authorityRequirement",
+                "supportedObjective",
+                "impactedPerformanceIndicator",
+                "decisionMaker",
+                "decisionOwner",
+                "usingProcess",
+                "usingTask",
+            ),
+        )
+        return DecisionElement(
+            id=e.get("id") or name,
+            name=name,
+            line=_line(e),
+            variable=self.variable_of(e, name),
+            logic=logic,
+            requires_inputs=self.required(e, "informationRequirement", "requiredInput"),
+            requires_decisions=self.required(e, "informationRequirement", "requiredDecision"),
+            requires_knowledge=self.required(e, "knowledgeRequirement", "requiredKnowledge"),
+            question=self.child_text(e, "question"),
+            description=self.child_text(e, "description"),
+        )
+
+    def knowledge(self, e: etree._Element) -> KnowledgeModel:
+        name = self.name(e)
+        logic = self.child(e, "encapsulatedLogic")
+        return KnowledgeModel(
+            id=e.get("id") or name,
+            name=name,
+            line=_line(e),
+            variable=self.variable_of(e, name),
+            function=None if logic is None else self.function(logic),
+            requires_knowledge=self.required(e, "knowledgeRequirement", "requiredKnowledge"),
+        )
+
+    def service(self, e: etree._Element) -> ServiceElement:
+        name = self.name(e)
+        return ServiceElement(
+            id=e.get("id") or name,
+            name=name,
+            line=_line(e),
+            variable=self.variable_of(e, name),
+            outputs=self.references(e, "outputDecision"),
+            encapsulated=self.references(e, "encapsulatedDecision"),
+            input_decisions=self.references(e, "inputDecision"),
+            input_data=self.references(e, "inputData"),
+        )
+
+    def required(self, e: etree._Element, requirement: str, kind: str) -> tuple[Reference, ...]:
+        return tuple(
+            self.reference(target)
+            for group in self.children(e, requirement)
+            for target in self.children(group, kind)
+        )
+
+    def references(self, e: etree._Element, kind: str) -> tuple[Reference, ...]:
+        return tuple(self.reference(target) for target in self.children(e, kind))
+
+    def reference(self, e: etree._Element) -> Reference:
+        namespace, hash_, id_ = self.attribute(e, "href").rpartition("#")
+        if not hash_ or not id_:
+            raise self.error(e, "href of the form '#id'", repr(e.get("href")))
+        if namespace == self.namespace:
+            namespace = ""
+        return Reference(namespace=namespace, id=id_, line=_line(e))
+
+    # --- types ---
+
+    def item(self, e: etree._Element) -> ItemDefinition:
+        self.check_language(e, "typeLanguage")
+        ref = self.child(e, "typeRef")
+        function = self.child(e, "functionItem")
+        return ItemDefinition(
+            name=self.name(e),
+            id=e.get("id", ""),
+            line=_line(e),
+            type_ref=self.type_name(e, (ref.text or "").strip()) if ref is not None else "",
+            is_collection=e.get("isCollection") in ("true", "1"),
+            allowed_values=self.unary_text(e, "allowedValues"),
+            type_constraint=self.unary_text(e, "typeConstraint"),
+            components=tuple(self.item(c) for c in self.children(e, "itemComponent")),
+            function=None if function is None else self.function_type(function),
+        )
+
+    def function_type(self, e: etree._Element) -> FunctionType:
+        return FunctionType(
+            parameters=tuple(self.variable(p) for p in self.children(e, "parameters")),
+            result=self.type_name(e, e.get("outputTypeRef", "")),
+        )
+
+    def type_name(self, e: etree._Element, raw: str) -> str:
+        """Return a type reference as `name` or `import.name`; resolves the QNames of DMN 1.1."""
+        raw = " ".join(raw.split())
+        prefix, colon, local = raw.partition(":")
+        namespace = e.nsmap.get(prefix) if colon else None
+        if namespace is None:
+            return TYPE_NAMES.get(raw, raw)
+        if namespace in FEEL_LANGUAGES:
+            return TYPE_NAMES.get(local, local)
+        if namespace == self.namespace:
+            return local
+        owner = next((i for i in self.imports if i.namespace == namespace), None)
+        if owner is None:
+            raise self.error(e, "the prefix of an imported namespace", repr(raw))
+        return f"{owner.name}.{local}"
+
+    def variable(self, e: etree._Element) -> Variable:
+        return Variable(
+            name=self.name(e),
+            type_ref=self.type_name(e, e.get("typeRef", "")),
+            id=e.get("id", ""),
+            line=_line(e),
+        )
+
+    def variable_of(self, e: etree._Element, name: str) -> Variable:
+        found = self.child(e, "variable")
+        if found is None:
+            return Variable(name=name, line=_line(e))
+        return Variable(
+            name=" ".join(found.get("name", "").split()) or name,
+            type_ref=self.type_name(found, found.get("typeRef", "")),
+            id=found.get("id", ""),
+            line=_line(found),
+        )
+
+    # --- boxed expressions ---
+
+    def expression(self, e: etree._Element) -> Expression:
+        read = self.expressions.get(_local(e))
+        if read is None or etree.QName(e).namespace != self.ns:
+            raise self.error(e, "a boxed expression of DMN 1.5", f"<{_local(e)}>")
+        self.nesting += 1
+        if self.nesting > MAX_NESTING:
+            raise self.error(
+                e, f"at most {MAX_NESTING} boxed expressions inside each other", "more"
+            )
+        found = read(e)
+        self.nesting -= 1
+        return found
+
+    def optional_expression(
+        self, e: etree._Element, skip: tuple[str, ...] = ()
+    ) -> Expression | None:
+        ignored = {"description", "extensionElements", *skip}
+        found = [c for c in self.children(e) if _local(c) not in ignored]
+        if len(found) > 1:
+            raise self.error(
+                found[1], "one boxed expression", f"a second one, <{_local(found[1])}>"
+            )
+        return self.expression(found[0]) if found else None
+
+    def only_expression(self, e: etree._Element, skip: tuple[str, ...] = ()) -> Expression:
+        found = self.optional_expression(e, skip)
+        if found is None:
+            raise self.error(e, "a boxed expression", "none")
+        return found
+
+    def part(self, e: etree._Element, name: str) -> Expression:
+        found = self.child(e, name)
+        if found is None:
+            raise self.error(e, f"<{name}>", "none")
+        return self.only_expression(found)
+
+    def literal(self, e: etree._Element) -> LiteralExpression:
+        self.check_language(e)
+        if self.child(e, "importedValues") is not None:
+            raise self.error(e, "FEEL text", "<importedValues>, which is not supported")
+        return LiteralExpression(
+            text=self.child_text(e, "text"),
+            id=e.get("id", ""),
+            line=_line(e),
+            type_ref=self.type_name(e, e.get("typeRef", "")),
+        )
+
+    def context(self, e: etree._Element) -> BoxedContext:
+        entries = []
+        for entry in self.children(e, "contextEntry"):
+            variable = self.child(entry, "variable")
+            entries.append(
+                ContextEntry(
+                    variable=None if variable is None else self.variable(variable),
+                    value=self.only_expression(entry, skip=("variable",)),
+                )
+            )
+        if any(entry.variable is None for entry in entries[:-1]):
+            raise self.error(e, "the entry without a variable to be the last", "another position")
+        return BoxedContext(
+            entries=tuple(entries),
+            id=e.get("id", ""),
+            line=_line(e),
+            type_ref=self.type_name(e, e.get("typeRef", "")),
+        )
+
+    def boxed_list(self, e: etree._Element) -> BoxedList:
+        return BoxedList(
+            items=self.all_expressions(e),
+            id=e.get("id", ""),
+            line=_line(e),
+            type_ref=self.type_name(e, e.get("typeRef", "")),
+        )
+
+    def all_expressions(self, e: etree._Element) -> tuple[Expression, ...]:
+        skip = ("description", "extensionElements")
+        return tuple(self.expression(c) for c in self.children(e) if _local(c) not in skip)
+
+    def relation(self, e: etree._Element) -> Relation:
+        columns = tuple(self.variable(c) for c in self.children(e, "column"))
+        rows = []
+        for row in self.children(e, "row"):
+            cells = self.all_expressions(row)
+            if len(cells) != len(columns):
+                raise self.error(row, f"{len(columns)} cells", f"{len(cells)}")
+            rows.append(cells)
+        return Relation(
+            columns=columns,
+            rows=tuple(rows),
+            id=e.get("id", ""),
+            line=_line(e),
+            type_ref=self.type_name(e, e.get("typeRef", "")),
+        )
+
+    def function(self, e: etree._Element) -> FunctionDefinition:
+        kind = e.get("kind", "FEEL")
+        if kind not in ("FEEL", "Java", "PMML"):
+            raise self.error(e, "function kind FEEL, Java or PMML", repr(kind))
+        return FunctionDefinition(
+            parameters=tuple(self.variable(p) for p in self.children(e, "formalParameter")),
+            body=self.optional_expression(e, skip=("formalParameter",)),
+            kind=kind,
+            id=e.get("id", ""),
+            line=_line(e),
+            type_ref=self.type_name(e, e.get("typeRef", "")),
+        )
+
+    def invocation(self, e: etree._Element) -> Invocation:
+        return Invocation(
+            function=self.only_expression(e, skip=("binding",)),
+            bindings=tuple(self.binding(b) for b in self.children(e, "binding")),
+            id=e.get("id", ""),
+            line=_line(e),
+            type_ref=self.type_name(e, e.get("typeRef", "")),
+        )
+
+    def binding(self, e: etree._Element) -> Binding:
+        parameter = self.child(e, "parameter")
+        if parameter is None:
+            raise self.error(e, "<parameter>", "none")
+        return Binding(
+            parameter=self.name(parameter), value=self.optional_expression(e, skip=("parameter",))
+        )
+
+    def conditional(self, e: etree._Element) -> Conditional:
+        return Conditional(
+            condition=self.part(e, "if"),
+            then=self.part(e, "then"),
+            otherwise=self.part(e, "else"),
+            id=e.get("id", ""),
+            line=_line(e),
+            type_ref=self.type_name(e, e.get("typeRef", "")),
+        )
+
+    def iterator_for(self, e: etree._Element) -> BoxedFor:
+        return BoxedFor(
+            iterator=self.attribute(e, "iteratorVariable"),
+            iterator_type=self.part_type(e),
+            source=self.part(e, "in"),
+            body=self.part(e, "return"),
+            id=e.get("id", ""),
+            line=_line(e),
+            type_ref=self.type_name(e, e.get("typeRef", "")),
+        )
+
+    def quantified(self, e: etree._Element) -> Quantified:
+        return Quantified(
+            every=_local(e) == "every",
+            iterator=self.attribute(e, "iteratorVariable"),
+            iterator_type=self.part_type(e),
+            source=self.part(e, "in"),
+            satisfies=self.part(e, "satisfies"),
+            id=e.get("id", ""),
+            line=_line(e),
+            type_ref=self.type_name(e, e.get("typeRef", "")),
+        )
+
+    def part_type(self, e: etree._Element) -> str:
+        source = self.child(e, "in")
+        return "" if source is None else self.type_name(source, source.get("typeRef", ""))
+
+    def filter(self, e: etree._Element) -> BoxedFilter:
+        return BoxedFilter(
+            source=self.part(e, "in"),
+            match=self.part(e, "match"),
+            id=e.get("id", ""),
+            line=_line(e),
+            type_ref=self.type_name(e, e.get("typeRef", "")),
+        )
+
+    # --- decision tables ---
+
+    def table(self, e: etree._Element) -> DecisionTable:
+        inputs = tuple(self.input_clause(c) for c in self.children(e, "input"))
+        outputs = tuple(self.output_clause(c) for c in self.children(e, "output"))
+        if not outputs:
+            raise self.error(e, "at least one output column", "none")
+        if len(outputs) > 1:
+            self.check_output_names(e, outputs)
+        return DecisionTable(
+            hit_policy=self.hit_policy(e),
+            aggregator=self.aggregator(e),
+            inputs=inputs,
+            outputs=outputs,
+            rules=tuple(
+                self.rule(r, row, len(inputs), len(outputs))
+                for row, r in enumerate(self.children(e, "rule"), start=1)
+            ),
+            annotation_names=tuple(a.get("name", "") for a in self.children(e, "annotation")),
+            output_label=e.get("outputLabel", ""),
+            id=e.get("id", ""),
+            line=_line(e),
+            type_ref=self.type_name(e, e.get("typeRef", "")),
+        )
+
+    def check_output_names(self, e: etree._Element, outputs: tuple[OutputClause, ...]) -> None:
+        names = [o.name for o in outputs]
+        if not all(names) or len(set(names)) != len(names):
+            raise self.error(e, "a different name on every output column", repr(names))
+
+    def hit_policy(self, e: etree._Element) -> HitPolicy:
+        written = e.get("hitPolicy", "UNIQUE")
+        try:
+            return HitPolicy(written)
+        except ValueError:
+            known = ", ".join(p.value for p in HitPolicy)
+            raise self.error(e, f"hit policy {known}", repr(written)) from None
+
+    def aggregator(self, e: etree._Element) -> Aggregator | None:
+        written = e.get("aggregation")
+        if written is None:
+            return None
+        try:
+            return Aggregator(written)
+        except ValueError:
+            raise self.error(e, "aggregation SUM, COUNT, MIN or MAX", repr(written)) from None
+
+    def input_clause(self, e: etree._Element) -> InputClause:
+        expression = self.child(e, "inputExpression")
+        if expression is None:
+            raise self.error(e, "<inputExpression>", "none")
+        self.check_language(expression)
+        return InputClause(
+            id=e.get("id", ""),
+            line=_line(e),
+            label=e.get("label", ""),
+            expression=self.text(expression),
+            type_ref=self.type_name(expression, expression.get("typeRef", "")),
+            values=self.unary_text(e, "inputValues"),
+        )
+
+    def output_clause(self, e: etree._Element) -> OutputClause:
+        default = self.child(e, "defaultOutputEntry")
+        return OutputClause(
+            id=e.get("id", ""),
+            line=_line(e),
+            name=e.get("name", ""),
+            label=e.get("label", ""),
+            type_ref=self.type_name(e, e.get("typeRef", "")),
+            values=self.unary_text(e, "outputValues"),
+            default=None if default is None else self.text(default),
+        )
+
+    def rule(self, e: etree._Element, row: int, inputs: int, outputs: int) -> Rule:
+        entries = {
+            kind: tuple(self.cell(c) for c in self.children(e, kind))
+            for kind in ("inputEntry", "outputEntry")
+        }
+        for kind, wanted in (("inputEntry", inputs), ("outputEntry", outputs)):
+            if len(entries[kind]) != wanted:
+                raise self.error(e, f"{wanted} <{kind}>", f"{len(entries[kind])}")
+        notes = [
+            (c.findtext(f"{{{self.ns}}}text") or "") for c in self.children(e, "annotationEntry")
+        ]
+        notes.append(self.child_text(e, "description"))
+        return Rule(
+            id=e.get("id") or f"rule_{row}",
+            row=row,
+            line=_line(e),
+            inputs=entries["inputEntry"],
+            outputs=entries["outputEntry"],
+            annotations=tuple(n.strip() for n in notes if n.strip()),
+        )
+
+    def cell(self, e: etree._Element) -> Text:
+        self.check_language(e)
+        return self.text(e)
+
+    # --- XML ---
+
+    def children(self, e: etree._Element, name: str | None = None) -> Iterator[etree._Element]:
+        """Yield the child elements in the DMN namespace, of one name or all."""
+        for child in e:
+            if not isinstance(child.tag, str):  # an entity reference that was not resolved
+                raise self.error(e, "text without entities", "an entity reference")
+            qname = etree.QName(child)
+            if qname.namespace == self.ns and name in (None, qname.localname):
+                yield child
+
+    def child(self, e: etree._Element, name: str) -> etree._Element | None:
+        return next(self.children(e, name), None)
+
+    def child_text(self, e: etree._Element, name: str) -> str:
+        found = self.child(e, name)
+        return "" if found is None else "".join(str(t) for t in found.itertext()).strip()
+
+    def text(self, e: etree._Element) -> Text:
+        return Text(text=self.child_text(e, "text"), id=e.get("id", ""), line=_line(e))
+
+    def unary_text(self, e: etree._Element, name: str) -> Text | None:
+        found = self.child(e, name)
+        if found is None:
+            return None
+        self.check_language(found)
+        text = self.text(found)
+        return text if text.text else None
+
+    def name(self, e: etree._Element) -> str:
+        """Return the name with white space normalised, as FEEL compares names."""
+        name = " ".join(self.attribute(e, "name").split())
+        if not name:
+            raise self.error(e, "a name", "an empty one")
+        return name
+
+    def attribute(self, e: etree._Element, name: str) -> str:
+        value = e.get(name)
+        if value is None:
+            raise self.error(e, f"attribute {name!r}", "none")
+        return value
+
+    def check_language(self, e: etree._Element, attribute: str = "expressionLanguage") -> None:
+        language = e.get(attribute)
+        if language and language not in FEEL_LANGUAGES and language.lower() != "feel":
+            raise self.error(e, "expressions in FEEL", repr(language))
+
+    def error(self, e: etree._Element, expected: str, got: str) -> DefinitionError:
+        owner = e
+        while owner.get("id") is None and (parent := owner.getparent()) is not None:
+            owner = parent
+        id_ = owner.get("id")
+        where = f"{self.source}:{_line(e)}" + (f" ({id_})" if id_ else "")
+        return DefinitionError(where=where, expected=expected, got=got)
+
+
+def _dialect(root: etree._Element) -> Dialect:
+    """Camunda when a Camunda or bpmn.io tool wrote the file, by its exporter or its namespaces."""
+    exporter = root.get("exporter", "").lower()
+    if exporter.startswith(("camunda", "dmn-js")):
+        return "camunda"
+    if any("://camunda.org/schema/" in (uri or "") for uri in root.nsmap.values()):
+        return "camunda"
+    return "dmn"
+
+
+def _local(e: etree._Element) -> str:
+    return etree.QName(e).localname
+
+
+def _line(e: etree._Element) -> int:
+    line: object = e.sourceline  # lxml-stubs 0.5.1 types it as an ellipsis
+    return line if isinstance(line, int) else 0
