@@ -1,0 +1,32 @@
+"""`plan.build_waves`: the task graph of the feature becomes waves."""
+
+from __future__ import annotations
+
+from engine.handlers import Activation, Handlers, Variables
+from service_tasks.planning import build_plan
+
+handlers = Handlers()
+
+
+@handlers.job(
+    "plan.build_waves",
+    title="Build the plan",
+    needs=("mode",),
+    gives=("plan", "waves", "limits", "worker_names"),
+)
+async def build_waves(activation: Activation) -> Variables:
+    """Reads the feature's task graph, checks it against its contract and orders it into waves."""
+    graph = await activation.world.read_task_graph()
+    plan = build_plan(graph, activation.text("mode", "waves"))
+    return {
+        "plan": {
+            "feature": plan.feature,
+            "mode": plan.mode,
+            "approved": graph.get("approved"),
+            "task_count": plan.task_count,
+            "widest": plan.widest,
+            "tools": sorted({task["tool"] for wave in plan.waves for task in wave["tasks"]}),
+        },
+        "waves": list(plan.waves),
+        **await activation.world.machine(),
+    }

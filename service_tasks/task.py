@@ -1,0 +1,36 @@
+"""`workspace.acquire`, `task.validate`, `task.quarantine`: one task before and after its worker."""
+
+from __future__ import annotations
+
+from engine.handlers import Activation, Handlers, Variables
+
+handlers = Handlers()
+
+
+@handlers.job(
+    "workspace.acquire",
+    title="Acquire a workspace",
+    needs=("task",),
+    gives=("workspace", "attempt", "spent"),
+)
+async def acquire(activation: Activation) -> Variables:
+    """Gives the task a fresh worktree on the head of the integration branch; unsaved work in an old one is kept."""
+    return await activation.world.acquire_workspace(activation.job, activation.mapping("task"))
+
+
+@handlers.job("task.validate", title="Validate the task", needs=("task",), gives=("valid",))
+async def validate(activation: Activation) -> Variables:
+    """Checks the task against its contract once more, just before it is carried out."""
+    task = activation.mapping("task")
+    given = {key: value for key, value in task.items() if value is not None}
+    activation.world.check_contract("task.v1", given)
+    return {"valid": True}
+
+
+@handlers.job(
+    "task.quarantine", title="Quarantine the task", needs=("task",), gives=("quarantine",)
+)
+async def quarantine(activation: Activation) -> Variables:
+    """Puts the task aside for a person; its work stays on a kept branch."""
+    reason = activation.text("reason", "put aside by the retry table")
+    return await activation.world.quarantine(activation.job, activation.mapping("task"), reason)
