@@ -1,0 +1,28 @@
+"""The ledger: canonical bytes, chain, Merkle tree, signed checkpoints, export. It does no I/O except the export."""
+
+from engine.ledger.entries import (
+    Draft,
+    Entry,
+    EntryType,
+    Head,
+    Sealed,
+    read_entry,
+    seal,
+    verify_chain,
+)
+from engine.ledger.records import Turn, note, read_turn, turn
+
+__all__ = [
+    "Draft",
+    "Entry",
+    "EntryType",
+    "Head",
+    "Sealed",
+    "Turn",
+    "note",
+    "read_entry",
+    "read_turn",
+    "seal",
+    "turn",
+    "verify_chain",
+]

@@ -1,0 +1,164 @@
+"""Entries: what may stand in the ledger, how an entry is sealed to its predecessor, how a chain is checked.
+
+Invariants
+- One entry is one line of canonical JSON (engine.ledger.canonical), without the line feed.
+- `seq` starts at 1 and never skips; `prev` is the hash of the entry before, 64 zeros for the first.
+- hash = SHA-256(TAG ‖ hash of the entry before, 32 bytes ‖ line). The tag keeps these hashes apart from any
+  other use of SHA-256 over JSON; the line holds `prev`, so one line commits to the whole past.
+- `epoch` never goes down: it grows each time an engine takes the run over.
+- The kinds of entry are a closed list; what is not listed can be neither written nor read.
+The same rules as a contract: contracts/ledger-entry.v1.json.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from hashlib import sha256
+from typing import Final
+
+from engine.core.model import Json
+from engine.errors import LedgerError
+from engine.ledger import canonical
+
+TAG: Final = b"poundlock/ledger-entry/v1\n"
+NO_HASH: Final = bytes(32)
+VERSION: Final = 1
+
+
+class EntryType(StrEnum):
+    """What an entry reports. `instance.turn` is a fact with its events; the others are the engine's own records."""
+
+    RUN_CREATED = "run.created"
+    RUN_RESUMED = "run.resumed"
+    RUN_STOPPED = "run.stopped"
+    RUN_FINISHED = "run.finished"
+    DEFINITIONS_LOADED = "definitions.loaded"
+    INSTANCE_TURN = "instance.turn"
+    COMMAND_RECEIVED = "command.received"  #: a person stopped, retried, approved, sent a message
+    WORKSPACE_CREATED = "workspace.created"
+    WORKSPACE_CAPTURED = "workspace.captured"  #: its files became a commit in the vault
+    WORKSPACE_REMOVED = "workspace.removed"
+    WORKER_STARTED = "worker.started"
+    WORKER_FINISHED = "worker.finished"
+    PLUGIN_CALLED = "plugin.called"
+    USAGE_RECORDED = "usage.recorded"
+    GATE_FINISHED = "gate.finished"
+    VERDICT_RECORDED = "verdict.recorded"  #: one of the five that a merge needs
+    WAIVER_GRANTED = "waiver.granted"
+    MERGE_AUTHORIZED = "merge.authorized"
+    MERGE_COMPLETED = "merge.completed"
+    MERGE_VOIDED = "merge.voided"
+    MERGE_REFUSED = "merge.refused"
+    ROLLBACK_AUTHORIZED = "rollback.authorized"
+    ROLLBACK_COMPLETED = "rollback.completed"
+    ROLLBACK_VOIDED = "rollback.voided"
+    PUBLISH_COMPLETED = "publish.completed"
+    PUBLISH_REFUSED = "publish.refused"
+    CHECKPOINT_SIGNED = "checkpoint.signed"
+    KEY_ROTATED = "key.rotated"
+    RECOVERY_ACTION = "recovery.action"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draft:
+    """An entry before it is sealed. Build turns with `engine.ledger.turn`, the rest with `engine.ledger.note`."""
+
+    type: EntryType
+    at: datetime  #: aware; written in UTC with microseconds
+    instance: str = ""
+    task: str = ""
+    fact: Mapping[str, Json] | None = None
+    events: Sequence[Mapping[str, Json]] | None = None
+    body: Mapping[str, Json] | None = None
+    outcome: str = (
+        ""  #: "{instance}/{job}" when the fact is the outcome of a job; derived, not written
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The end of a run's chain: `seq` entries so far, `hash` of the last one (32 bytes), `epoch` of the writer."""
+
+    run: str
+    epoch: int
+    seq: int = 0
+    hash: bytes = NO_HASH
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A draft with its place in the chain. `line` is what is stored, hashed and exported."""
+
+    seq: int
+    hash: bytes
+    line: bytes
+    draft: Draft
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A sealed entry, read back."""
+
+    seq: int
+    prev: bytes
+    run: str
+    type: EntryType
+    at: datetime
+    epoch: int
+    instance: str = ""
+    task: str = ""
+    fact: Mapping[str, Json] | None = None
+    events: tuple[Mapping[str, Json], ...] = ()
+    body: Mapping[str, Json] | None = None
+
+
+def seal(head: Head, draft: Draft, put: Callable[[bytes], str] | None = None) -> Sealed:
+    """Return `draft` sealed behind `head`. With `put` (bytes → digest) its large values go to blobs.
+
+    Raises LedgerError when the draft has no canonical form or breaks the contract.
+    """
+    seq = head.seq + 1
+    record = _record(head, seq, draft)
+    try:
+        line = canonical.encode(record)
+        if put is not None and len(line) > canonical.LARGE_VALUE_BYTES:
+            line = canonical.encode_tagged(_spilled(record, put))
+    except LedgerError as error:
+        raise LedgerError(
+            error.message,
+            where=f"entry {seq} ({draft.type}) at {error.where}",
+            expected=error.expected,
+            got=error.got,
+            hint=error.hint,
+        ) from error
+    return Sealed(seq, sha256(TAG + head.hash + line).digest(), line, draft)
+
+
+def entry_hash(previous: bytes, line: bytes) -> bytes:
+    """Return the 32-byte hash of an entry; `previous` is its predecessor's hash, NO_HASH for the first."""
+    return sha256(TAG + previous + line).digest()
+
+
+def after(head: Head, sealed: Sealed) -> Head:
+    """Return the head once `sealed` is part of the chain."""
+    return Head(head.run, head.epoch, sealed.seq, sealed.hash)
+
+
+def read_entry(line: bytes, blob: Callable[[str], bytes] | None = None) -> Entry:
+    """Return the entry of a line; with `blob` (digest → bytes) its large values are filled in.
+
+    Raises LedgerError when the line breaks the contract.
+    """
+    raise NotImplementedError
+
+
+def verify_chain(lines: Iterable[bytes], head: Head | None = None) -> Head:
+    """Check consecutive lines of one run and return the head after the last.
+
+    `head` is where the first line continues; None: it is the first entry of a run. Checked of each line:
+    canonical bytes, contract, seq, prev, run, epoch. Raises LedgerError at the first line that fails.
+    """
+    raise NotImplementedError
