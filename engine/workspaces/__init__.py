@@ -1,0 +1,41 @@
+"""Vault, workspaces and the user's repository: every effect the engine has on git. Start at `Repository`."""
+
+from engine.workspaces.model import (
+    Base,
+    Candidate,
+    Checkout,
+    Cleanup,
+    Conflict,
+    DeclaredFiles,
+    Enforcement,
+    FileChange,
+    Merged,
+    Patch,
+    Provenance,
+    Published,
+    Refusal,
+    Snapshot,
+    Stale,
+    Workspace,
+)
+from engine.workspaces.repository import Repository
+
+__all__ = [
+    "Base",
+    "Candidate",
+    "Checkout",
+    "Cleanup",
+    "Conflict",
+    "DeclaredFiles",
+    "Enforcement",
+    "FileChange",
+    "Merged",
+    "Patch",
+    "Provenance",
+    "Published",
+    "Refusal",
+    "Repository",
+    "Snapshot",
+    "Stale",
+    "Workspace",
+]
