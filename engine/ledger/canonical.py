@@ -34,12 +34,14 @@ PLAIN_INTEGER_LIMIT: Final = (
 
 _OPTIONS: Final = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER
 _LEAVES: Final = frozenset({str, int, bool, type(None)})
+_CONTAINERS: Final = frozenset({dict, list, tuple})
 _RESERVED: Final = re.compile(r"\$+(?:number|blob)")
 _TAG_BYTES: Final = re.compile(rb'\$(?:number|blob)":')
 _ASTRAL: Final = re.compile(rb"[\xf0-\xf4]")
 _NUMBER_FORM: Final = re.compile(
     r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]*[1-9])?|-?[1-9](?:\.[0-9]*[1-9])?e-?[1-9][0-9]*"
 )
+_FLOAT_MARKS: Final = (b".,", b".}", b".]", b".e", b":e", b",e", b"[e", b"-e")
 _MAX_PLACES: Final = (
     400  #: numbers with more digits than this before or after the point use an exponent
 )
@@ -78,6 +80,16 @@ def decode(line: bytes, blob: Callable[[str], bytes] | None = None) -> Json:
     return _untagged(value, blob, "")
 
 
+def is_canonical(line: bytes, parsed: object) -> bool:
+    """Tell whether `line` is what we would write for `parsed`, its orjson reading: exact numbers, one form."""
+    if _may_hold_floats(line) and not _is_plain(parsed):
+        return False
+    try:
+        return encode_tagged(parsed) == line
+    except orjson.JSONEncodeError:
+        return False
+
+
 def spill(value: Json, put: Callable[[bytes], str], limit: int = LARGE_VALUE_BYTES) -> Json:
     """Return `value` with every innermost part larger than `limit` bytes replaced by a reference to a blob.
 
@@ -87,7 +99,7 @@ def spill(value: Json, put: Callable[[bytes], str], limit: int = LARGE_VALUE_BYT
     return _spill(_tagged(value, "", 0), put, limit)[0]
 
 
-def encode_tagged(value: Json) -> bytes:
+def encode_tagged(value: object) -> bytes:
     """Return the canonical bytes of a value that `spill` has returned."""
     written = orjson.dumps(value, option=_OPTIONS)
     if written.isascii() or not _ASTRAL.search(written):
@@ -99,17 +111,29 @@ def encode_tagged(value: Json) -> bytes:
 
 
 def _is_plain(value: object) -> bool:
-    """Tell whether only str, int, bool, None, dict, list and tuple occur: exact types, seen by orjson as we do."""
-    kind = type(value)
-    if kind is dict:
-        members = value.values()  # type: ignore[attr-defined]  # `kind is dict` does not narrow
-    elif kind is list or kind is tuple:
-        members = value
-    else:
-        return kind in _LEAVES
-    if _LEAVES.issuperset(map(type, members)):
-        return True
-    return all(type(member) in _LEAVES or _is_plain(member) for member in members)
+    """Tell whether only str, int, bool, None, dict, list and tuple occur: exact types, seen by orjson as we do.
+
+    orjson writes floats (and NaN as null) without asking, so every value is looked at before. This is the
+    hottest loop of the ledger: it is written for speed.
+    """
+    if type(value) not in _CONTAINERS:
+        return type(value) in _LEAVES
+    for member in value.values() if type(value) is dict else value:  # type: ignore[attr-defined]  # a container
+        kind = type(member)
+        if kind in _LEAVES:
+            continue
+        if kind not in _CONTAINERS or not _is_plain(member):
+            return False
+    return True
+
+
+def _may_hold_floats(line: bytes) -> bool:
+    """Return False only if `line` surely has no floating-point number: a third of the cost of looking at values.
+
+    Without its digits a fraction is a point, an exponent an `e`, where a number begins or ends.
+    """
+    rest = line.translate(None, b"0123456789")
+    return any(mark in rest for mark in _FLOAT_MARKS)
 
 
 # --- writing ------------------------------------------------------------------------------------------
@@ -203,7 +227,7 @@ def _number_text(number: Decimal) -> str:
     return f"{minus}{stripped[0]}{fraction}e{power + len(stripped) - 1}"
 
 
-def _in_utf16_order(value: Json) -> Json:
+def _in_utf16_order(value: object) -> object:
     """Return `value` with the members of each object in the order of RFC 8785, section 3.2.3.
 
     orjson sorts by code point; the two orders differ only where a name holds a character above U+FFFF.

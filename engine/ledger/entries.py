@@ -12,16 +12,19 @@ The same rules as a contract: contracts/ledger-entry.v1.json.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
+
+import orjson
 
 from engine.core.model import Json
 from engine.errors import LedgerError
-from engine.ledger import canonical
+from engine.ledger import canonical, shape
 
 TAG: Final = b"poundlock/ledger-entry/v1\n"
 NO_HASH: Final = bytes(32)
@@ -121,19 +124,24 @@ def seal(head: Head, draft: Draft, put: Callable[[bytes], str] | None = None) ->
     Raises LedgerError when the draft has no canonical form or breaks the contract.
     """
     seq = head.seq + 1
-    record = _record(head, seq, draft)
+    where = f"entry {seq} ({draft.type})"
     try:
+        record = _record(head, seq, draft)
         line = canonical.encode(record)
         if put is not None and len(line) > canonical.LARGE_VALUE_BYTES:
             line = canonical.encode_tagged(_spilled(record, put))
     except LedgerError as error:
         raise LedgerError(
             error.message,
-            where=f"entry {seq} ({draft.type}) at {error.where}",
+            where=f"{where} at {error.where}",
             expected=error.expected,
             got=error.got,
             hint=error.hint,
         ) from error
+    is_turn = draft.type is EntryType.INSTANCE_TURN
+    wrong = shape.turn_problem(record) if is_turn else shape.problem(orjson.loads(line))
+    if wrong:
+        raise LedgerError(wrong, where=where)
     return Sealed(seq, sha256(TAG + head.hash + line).digest(), line, draft)
 
 
@@ -152,7 +160,16 @@ def read_entry(line: bytes, blob: Callable[[str], bytes] | None = None) -> Entry
 
     Raises LedgerError when the line breaks the contract.
     """
-    raise NotImplementedError
+    plain = _parsed(line)
+    wrong = shape.problem(plain)
+    if wrong:
+        raise LedgerError(wrong, where=f"entry {plain.get('seq')}")
+    record = canonical.decode(line, blob)
+    assert isinstance(record, dict)  # _parsed has seen an object
+    try:
+        return _entry(record)
+    except ValueError as error:
+        raise LedgerError(str(error), where=f"entry {plain['seq']}") from error
 
 
 def verify_chain(lines: Iterable[bytes], head: Head | None = None) -> Head:
@@ -161,4 +178,107 @@ def verify_chain(lines: Iterable[bytes], head: Head | None = None) -> Head:
     `head` is where the first line continues; None: it is the first entry of a run. Checked of each line:
     canonical bytes, contract, seq, prev, run, epoch. Raises LedgerError at the first line that fails.
     """
-    raise NotImplementedError
+    end = head or Head("", 0)
+    for line in lines:
+        end = _next(end, line)
+    return end
+
+
+def time_text(at: datetime) -> str:
+    """Return RFC 3339 in UTC with microseconds, e.g. `2026-11-20T23:20:42.123456Z`."""
+    if at.tzinfo is not UTC:
+        if at.tzinfo is None:
+            raise LedgerError(expected="an aware time", got=at.isoformat())
+        at = at.astimezone(UTC)
+    return at.isoformat(timespec="microseconds")[:-6] + "Z"
+
+
+def _record(head: Head, seq: int, draft: Draft) -> dict[str, Json]:
+    record: dict[str, Json] = {
+        "v": VERSION,
+        "seq": seq,
+        "prev": head.hash.hex(),
+        "run": head.run,
+        "type": draft.type.value,
+        "at": time_text(draft.at),
+        "epoch": head.epoch,
+    }
+    if draft.instance:
+        record["instance"] = draft.instance
+    if draft.task:
+        record["task"] = draft.task
+    if draft.fact is not None:
+        record["fact"] = draft.fact
+    if draft.events:
+        record["events"] = draft.events
+    if draft.body is not None:
+        record["body"] = draft.body
+    return record
+
+
+def _spilled(record: Mapping[str, Json], put: Callable[[bytes], str]) -> Json:
+    """Move large members of the fact, of each event and of the body to blobs; what the contract names stays."""
+    kept = shape.BODIES.get(str(record["type"]), {}).keys() | {"kind", "job"}
+    return {name: _spilled_members(value, put, kept) for name, value in record.items()}
+
+
+def _spilled_members(value: Json, put: Callable[[bytes], str], kept: Set[str]) -> Json:
+    if isinstance(value, Mapping):
+        limits = {
+            name: sys.maxsize if name in kept else canonical.LARGE_VALUE_BYTES for name in value
+        }
+        return {name: canonical.spill(item, put, limits[name]) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_spilled_members(item, put, kept) for item in value]
+    return value
+
+
+def _parsed(line: bytes) -> dict[str, Any]:
+    try:
+        record = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise LedgerError("the line is not JSON", got=str(error)) from error
+    if type(record) is not dict:
+        raise LedgerError(expected="an object on each line", got=type(record).__name__)
+    return record
+
+
+def _next(head: Head, line: bytes) -> Head:
+    """Return the head behind `line`, or raise LedgerError when it does not continue `head`."""
+    record = _parsed(line)
+    wrong = shape.problem(record) or _break(record, head)
+    if not wrong and not canonical.is_canonical(line, record):
+        wrong = "expected canonical bytes, but the line is written in another way"
+    if wrong:
+        raise LedgerError(wrong, where=f"entry {head.seq + 1}")
+    digest = sha256(TAG + head.hash + line).digest()
+    return Head(record["run"], record["epoch"], head.seq + 1, digest)
+
+
+def _break(record: Mapping[str, Any], head: Head) -> str:
+    """Return how `record` fails to continue `head`, or ""."""
+    if record["seq"] != head.seq + 1:
+        return f"expected seq {head.seq + 1}, but got {record['seq']}"
+    if record["prev"] != head.hash.hex():
+        return f"expected prev {head.hash.hex()}, but got {record['prev']}: what stands before is not what was sealed"
+    if record["epoch"] < head.epoch:
+        return f"expected an epoch from {head.epoch}, but got {record['epoch']}"
+    if head.run and record["run"] != head.run:
+        return f"expected run {head.run}, but got {record['run']}"
+    return ""
+
+
+def _entry(record: Mapping[str, Any]) -> Entry:
+    return Entry(
+        seq=record["seq"],
+        prev=bytes.fromhex(record["prev"]),
+        run=record["run"],
+        type=EntryType(record["type"]),
+        at=datetime.fromisoformat(record["at"]).astimezone(UTC),
+        epoch=record["epoch"],
+        instance=record.get("instance", ""),
+        task=record.get("task", ""),
+        fact=record.get("fact"),
+        events=tuple(record.get("events", ())),
+        body=record.get("body"),
+    )

@@ -1,0 +1,232 @@
+"""The contract of an entry as a fast check: the same answers as contracts/ledger-entry.v1.json, 50 times quicker.
+
+Tests hold the two together: every generated entry and every mutation of it must get one answer from both.
+A `body` may say more than is listed; what is listed is what verification and recovery rely on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from engine.core import model
+
+Check = Callable[[Any], bool]  # Any: the value is unknown JSON, asking what it is is the point
+
+MERGE_CHECKS: Final = ("budget", "validator", "manifest", "policy", "conflict")
+
+_HEX_64: Final = re.compile(r"[0-9a-f]{64}")
+_OBJECT_ID: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
+_TIME: Final = re.compile(
+    r"[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
+    r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{6}Z"
+)
+_CAPITAL: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_ALWAYS: Final = frozenset({"v", "seq", "prev", "run", "type", "at", "epoch"})
+_ON_TURNS: Final = _ALWAYS | {"instance", "task", "fact", "events"}
+_ON_NOTES: Final = _ALWAYS | {"instance", "task", "body"}
+
+
+def problem(record: Mapping[str, Any]) -> str:  # Any: unknown JSON
+    """Return what is wrong with an entry as "expected …, but …", or "" when it keeps the contract."""
+    kind = record.get("type")
+    if kind == "instance.turn":
+        return _head_problem(record, _ON_TURNS) or turn_problem(record)
+    required = BODIES.get(kind) if isinstance(kind, str) else None
+    if required is None:
+        return f"expected a type of entry of ledger-entry.v1, but got {kind!r}"
+    return _head_problem(record, _ON_NOTES) or _body_problem(record.get("body"), required)
+
+
+def turn_problem(record: Mapping[str, Any]) -> str:  # Any: unknown JSON
+    """Like `problem` for what a turn says itself: instance, fact and events."""
+    fact, events = record.get("fact"), record.get("events", ())
+    if not record.get("instance"):
+        return "expected the instance of a turn, but there is none"
+    if type(fact) is not dict or fact.get("kind") not in FACT_KINDS:
+        return "expected a fact of a known kind, but there is none"
+    if (type(events) is not list and events != ()) or events == []:
+        return "expected a list of events that is not empty, or none"
+    for event in events:
+        if type(event) is not dict or event.get("kind") not in EVENT_KINDS:
+            return "expected events of known kinds, but one is not"
+    return ""
+
+
+def _head_problem(record: Mapping[str, Any], allowed: frozenset[str]) -> str:  # Any: unknown JSON
+    if _is_good_head(record) and record.keys() <= allowed:
+        return ""
+    for name, check in _HEAD:
+        if not check(record.get(name)):
+            return f"expected {check.__doc__} as {name!r}, but got {record.get(name)!r}"
+    for name in ("instance", "task"):
+        if name in record and not _text(record[name]):
+            return f"expected {_text.__doc__} as {name!r}, but got {record[name]!r}"
+    return f"expected no other members, but got {', '.join(sorted(record.keys() - allowed))}"
+
+
+def _is_good_head(record: Mapping[str, Any]) -> bool:  # Any: unknown JSON
+    """Say at once what `_HEAD` says member by member; verification spends most of its time here."""
+    get = record.get
+    v, seq, epoch, prev, run = get("v"), get("seq"), get("epoch"), get("prev"), get("run")
+    return (
+        type(v) is type(seq) is type(epoch) is int
+        and v == 1
+        and seq > 0
+        and epoch > 0
+        and type(prev) is type(run) is str
+        and run != ""
+        and _HEX_64.fullmatch(prev) is not None
+        and _time(get("at"))
+        and _text(get("instance", "0"))
+        and _text(get("task", "0"))
+    )
+
+
+def _body_problem(body: object, required: Mapping[str, Check]) -> str:
+    if type(body) is not dict:
+        return "expected an object as 'body', but there is none"
+    for name, check in required.items():
+        if not check(body.get(name)):
+            return (
+                f"expected {check.__doc__} as 'body.{name}', but got {str(body.get(name))[:80]!r}"
+            )
+    return ""
+
+
+# --- what a member must be; the docstring is the noun phrase of the error ----------------------------
+
+
+def _version(value: object) -> bool:
+    """1"""
+    return type(value) is int and value == 1
+
+
+def _count(value: object) -> bool:
+    """an integer from 0"""
+    return type(value) is int and value >= 0
+
+
+def _positive(value: object) -> bool:
+    """an integer from 1"""
+    return type(value) is int and value >= 1
+
+
+def _text(value: object) -> bool:
+    """a text that is not empty"""
+    return type(value) is str and value != ""
+
+
+def _hash(value: object) -> bool:
+    """64 hexadecimal digits"""
+    return type(value) is str and _HEX_64.fullmatch(value) is not None
+
+
+def _digest(value: object) -> bool:
+    """a digest sha256:…"""
+    return type(value) is str and _DIGEST.fullmatch(value) is not None
+
+
+def _time(value: object) -> bool:
+    """a UTC time with microseconds"""
+    return type(value) is str and _TIME.fullmatch(value) is not None
+
+
+def _object_id(value: object) -> bool:
+    """a full object id of git"""
+    return type(value) is str and _OBJECT_ID.fullmatch(value) is not None
+
+
+def _texts(value: object) -> bool:
+    """a list of texts"""
+    return type(value) is list and all(type(item) is str for item in value)
+
+
+def _subject(value: object) -> bool:
+    """a subject with the object ids old, sources, tree and commit"""
+    if type(value) is not dict or value.keys() != {"old", "sources", "tree", "commit"}:
+        return False
+    sources = value["sources"]
+    return (
+        all(_object_id(value[name]) for name in ("old", "tree", "commit"))
+        and type(sources) is list
+        and len(sources) > 0
+        and all(map(_object_id, sources))
+    )
+
+
+def _verdicts(value: object) -> bool:
+    """a list of verdicts, each with kind, verdict and reasons"""
+    return type(value) is list and len(value) > 0 and all(map(_verdict, value))
+
+
+def _verdict(value: object) -> bool:
+    return (
+        type(value) is dict
+        and value.get("kind") in (*MERGE_CHECKS, "rollback")
+        and value.get("verdict") in ("pass", "fail", "error", "undefined")
+        and _texts(value.get("reasons"))
+    )
+
+
+_HEAD: Final[tuple[tuple[str, Check], ...]] = (
+    ("v", _version),
+    ("seq", _positive),
+    ("prev", _hash),
+    ("run", _text),
+    ("at", _time),
+    ("epoch", _positive),
+)
+
+_MOVE: Final[Mapping[str, Check]] = {"ref": _text, "subject": _subject}
+
+BODIES: Final[Mapping[str, Mapping[str, Check]]] = {
+    "run.created": {"feature": _text, "bundle": _digest},
+    "run.resumed": {},
+    "run.stopped": {"reason": _text},
+    "run.finished": {"status": _text},
+    "definitions.loaded": {"bundle": _digest},
+    "command.received": {"command": _text},
+    "workspace.created": {},
+    "workspace.captured": {"commit": _object_id},
+    "workspace.removed": {},
+    "worker.started": {"job": _text},
+    "worker.finished": {"job": _text},
+    "plugin.called": {"plugin": _text},
+    "usage.recorded": {},
+    "gate.finished": {"gate": _text, "result": _text},
+    "verdict.recorded": {"subject": _subject, "verdicts": _verdicts},
+    "waiver.granted": {"by": _text, "reason": _text},
+    "merge.authorized": {"merge": _text, **_MOVE},
+    "merge.completed": {"merge": _text, **_MOVE},
+    "merge.voided": {"merge": _text, "reason": _text},
+    "merge.refused": {"reasons": _texts},
+    "rollback.authorized": {"rollback": _text, **_MOVE},
+    "rollback.completed": {"rollback": _text, **_MOVE},
+    "rollback.voided": {"rollback": _text, "reason": _text},
+    "publish.completed": {"ref": _text, "new": _object_id},
+    "publish.refused": {"ref": _text, "reason": _text},
+    "checkpoint.signed": {"size": _count, "root": _hash, "note": _text},
+    "key.rotated": {"key": _text},
+    "recovery.action": {"action": _text},
+}
+
+
+def kind_of(record_type: type) -> str:
+    """Return the word for a class of fact or event: `JobCompleted` → `job_completed`."""
+    return _CAPITAL.sub("_", record_type.__name__).lower()
+
+
+def kinds(base: type) -> dict[str, type]:
+    """Return {kind: class} of the facts or events (`base`) that the core knows."""
+    return {
+        kind_of(item): item
+        for item in vars(model).values()
+        if isinstance(item, type) and issubclass(item, base) and item is not base
+    }
+
+
+FACT_KINDS: Final = frozenset(kinds(model.Fact))
+EVENT_KINDS: Final = frozenset(kinds(model.Event))
