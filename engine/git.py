@@ -1,0 +1,467 @@
+"""The only place where git runs.
+
+Invariants
+1. An argument list, never a shell; the sub-command is on a list; object ids, refs and names are checked by form.
+2. Nothing of the caller's surroundings reaches git: no system or personal configuration, no GIT_* variable, no hook,
+   no prompt, no network. What is left is the configuration of the repository named in `Place`, so a `Place` must
+   never be a repository that a worker can write.
+3. Every child is in its own process group (an interrupt on the terminal does not stop it half-way) and holds the
+   engine's lock descriptor: while one lives, no second engine can start. That is why children are not killed with
+   the engine (no PDEATHSIG): a git process that ends by itself leaves no lock file behind.
+4. Every wait has a deadline.
+
+Git is started by GitPython's command runner; its object layer is not used. GitPython is imported on first use,
+because that costs 0.1 s of processor time, which `engine --help` need not pay.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import subprocess
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from engine.errors import EnvironmentFailure, GitError, UsageError
+
+if TYPE_CHECKING:
+    from git.cmd import Git as Runner
+
+    Running = Runner.AutoInterrupt
+
+OLDEST_GIT = (2, 38)
+IDENTITY = ("Poundlock", "engine@poundlock.invalid")
+
+COMMANDS = frozenset(
+    {
+        "cat-file",
+        "check-ref-format",
+        "commit-tree",
+        "config",
+        "diff-tree",
+        "fetch",
+        "for-each-ref",
+        "hash-object",
+        "init",
+        "ls-files",
+        "merge",
+        "merge-base",
+        "merge-tree",
+        "read-tree",
+        "rev-parse",
+        "show-ref",
+        "status",
+        "symbolic-ref",
+        "update-index",
+        "update-ref",
+        "version",
+        "worktree",
+        "write-tree",
+    }
+)
+
+_OVERRIDES = (
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "core.attributesFile=/dev/null",
+    "core.excludesFile=/dev/null",
+    "core.sshCommand=false",
+    "core.fsync=all,-index",  # git 2.39 syncs neither loose objects nor refs by default; an index can be rebuilt
+    "core.quotePath=false",
+    "commit.gpgSign=false",
+    "gc.auto=0",
+    "maintenance.auto=false",
+    "submodule.recurse=false",
+    "advice.detachedHead=false",
+)
+
+_ENVIRONMENT = {
+    "HOME": "/nonexistent",
+    "XDG_CONFIG_HOME": "/nonexistent",
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_ATTR_NOSYSTEM": "1",
+    "GIT_NO_REPLACE_OBJECTS": "1",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_ASKPASS": "false",
+    "SSH_ASKPASS": "false",
+    "GIT_EDITOR": "false",
+    "GIT_PAGER": "cat",
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_LITERAL_PATHSPECS": "1",
+    "GIT_ALLOW_PROTOCOL": "none",
+    "GIT_AUTHOR_NAME": IDENTITY[0],
+    "GIT_AUTHOR_EMAIL": IDENTITY[1],
+    "GIT_COMMITTER_NAME": IDENTITY[0],
+    "GIT_COMMITTER_EMAIL": IDENTITY[1],
+}
+_PERSONAL = ("HOME", "XDG_CONFIG_HOME", "GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_GLOBAL")
+
+_OID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}", re.ASCII)
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
+_STDERR_TAIL = 600
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a command works: in the repository `git_dir`, or in the one that git finds from `folder`.
+
+    Without `work_tree` and `folder` a command touches no file outside `git_dir`. `folder` is for the user's
+    repository only, because its configuration is read.
+    """
+
+    git_dir: Path | None = None
+    work_tree: Path | None = None
+    index: Path | None = None
+    folder: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What a command answered. `code` is one of those the caller accepted."""
+
+    code: int
+    out: bytes
+    err: str
+
+    @property
+    def text(self) -> str:
+        """Standard output as text, without the last line end."""
+        return self.out.decode("utf-8", "surrogateescape").rstrip("\n")
+
+    @property
+    def records(self) -> list[bytes]:
+        """The NUL-terminated records of the output."""
+        return self.out.split(b"\0")[:-1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GitObject:
+    """One object of a repository. `size` counts its bytes; `content` is empty when only its head was asked for."""
+
+    oid: str
+    type: str
+    size: int
+    content: bytes = b""
+
+
+class Git:
+    """Runs git commands; safe to share between threads."""
+
+    def __init__(
+        self,
+        *,
+        lock_fd: int | None = None,
+        global_config: Path | None = None,
+        deadline_s: float = 600,
+    ) -> None:
+        """`global_config`: an engine-owned file in place of the person's configuration (None: no such file)."""
+        self._lock_fds = () if lock_fd is None else (lock_fd,)
+        self._deadline_s = deadline_s
+        self._environment = dict(_ENVIRONMENT)
+        if global_config is not None:
+            self._environment["GIT_CONFIG_GLOBAL"] = str(global_config)
+        self._runner: Runner | None = None
+
+    def run(
+        self,
+        *arguments: str,
+        at: Place | None = None,
+        stdin: bytes = b"",
+        accept: Sequence[int] = (0,),
+        environment: Mapping[str, str] | None = None,
+        personal: bool = False,
+        deadline_s: float | None = None,
+    ) -> Result:
+        """Run one git command to its end and return its answer.
+
+        `environment` adds variables; `personal` keeps the person's own home and configuration, for the one command
+        that works on their checkout. Raises GitError for an exit code that is not in `accept`, and when the command
+        was killed at its deadline.
+        """
+        argv = self._argv(arguments, at)
+        variables = self._variables(at, environment, personal)
+        code, out, err = self._execute(argv, variables, stdin, deadline_s or self._deadline_s)
+        if code not in accept:
+            raise _failure(arguments, at, code, err)
+        return Result(code=code, out=out, err=err)
+
+    def run_limited(self, *arguments: str, at: Place, limit_bytes: int) -> tuple[bytes, bool]:
+        """Run a command that may print without end; return its first `limit_bytes` and whether that is all."""
+        sink = _LimitedSink(limit_bytes)
+        argv, variables = self._argv(arguments, at), self._variables(at, None, False)
+        code, _, err = self._execute(argv, variables, b"", self._deadline_s, output=sink)
+        if code != 0:
+            raise _failure(arguments, at, code, err)
+        return bytes(sink.kept), sink.is_complete
+
+    def check_version(self) -> tuple[int, int]:
+        """Return (major, minor) of the installed git. Raises EnvironmentFailure when it is missing or too old."""
+        found = self.run("version").text
+        match = re.search(r"(\d+)\.(\d+)", found)
+        version = (int(match[1]), int(match[2])) if match else (0, 0)
+        if version < OLDEST_GIT:
+            raise EnvironmentFailure(
+                "git is too old",
+                expected=f"git {OLDEST_GIT[0]}.{OLDEST_GIT[1]} or newer",
+                got=found,
+                hint="Install a newer git.",
+            )
+        return version
+
+    def reader(self, git_dir: Path) -> ObjectReader:
+        """Return a reader of the objects and refs of a repository. It starts on first use; `close` it."""
+        return ObjectReader(self, git_dir)
+
+    def start_reader(self, git_dir: Path) -> Running:
+        """Start `cat-file --batch-command` and return its process."""
+        place = Place(git_dir=git_dir)
+        return self._git().execute(
+            self._argv(("cat-file", "--batch-command", "-z"), place),
+            istream=subprocess.PIPE,
+            as_process=True,
+            env=self._variables(place, None, False),
+            pass_fds=self._lock_fds,
+            process_group=0,
+        )
+
+    def _argv(self, arguments: Sequence[str], at: Place | None) -> list[str]:
+        if not arguments or arguments[0] not in COMMANDS:
+            raise GitError(
+                "this git command is not on the list",
+                got=repr(arguments[:1]),
+                expected="one of COMMANDS",
+            )
+        if any("\0" in argument for argument in arguments):
+            raise GitError(f"git {arguments[0]}: an argument contains a NUL byte")
+        argv = [*_without_foreign_variables(), "git"]
+        for override in _OVERRIDES:
+            argv += ("-c", override)
+        if at is not None:
+            argv += _where(at)
+        return [*argv, *arguments]
+
+    def _variables(
+        self, at: Place | None, more: Mapping[str, str] | None, personal: bool
+    ) -> dict[str, str]:
+        variables = dict(self._environment)
+        if personal:
+            for name in _PERSONAL:
+                del variables[name]
+        if at is not None and at.index is not None:
+            variables["GIT_INDEX_FILE"] = str(at.index)
+        return variables | dict(more or {})
+
+    def _execute(
+        self,
+        argv: list[str],
+        variables: dict[str, str],
+        stdin: bytes,
+        deadline_s: float,
+        output: _LimitedSink | None = None,
+    ) -> tuple[int, bytes, str]:
+        try:
+            with tempfile.TemporaryFile() if stdin else open(os.devnull, "rb") as source:
+                if stdin:
+                    source.write(stdin)
+                    source.seek(0)
+                code, out, err = self._git().execute(
+                    argv,
+                    istream=source,
+                    env=variables,
+                    with_extended_output=True,
+                    with_exceptions=False,
+                    stdout_as_string=False,
+                    strip_newline_in_stdout=False,
+                    output_stream=output,
+                    kill_after_timeout=deadline_s,
+                    pass_fds=self._lock_fds,
+                    process_group=0,
+                )
+        except OSError as error:
+            raise GitError("git cannot be started", got=str(error)) from error
+        return code, out if isinstance(out, bytes) else b"", err.strip()
+
+    def _git(self) -> Runner:
+        if self._runner is None:
+            self._runner = _load_runner()
+        return self._runner
+
+
+class ObjectReader:
+    """Reads objects and refs of one repository through one long-lived git process; safe to share between threads.
+
+    A read costs about 0.05 ms, a git process of its own 2 ms. It sees objects and refs made after it started.
+    """
+
+    def __init__(self, git: Git, git_dir: Path) -> None:
+        self._git = git
+        self._git_dir = git_dir
+        self._lock = threading.Lock()
+        self._running: Running | None = None
+
+    def resolve(self, revision: str) -> str | None:
+        """Return the id of `revision` (an id, a full ref name, `id^{tree}`, `id:path`), or None when it is not there."""
+        found = self.look(revision)
+        return None if found is None else found.oid
+
+    def look(self, revision: str) -> GitObject | None:
+        """Return id, type and size of an object, or None."""
+        return self._ask("info", revision)
+
+    def read(self, revision: str) -> GitObject | None:
+        """Return an object with its content, or None."""
+        return self._ask("contents", revision)
+
+    def close(self) -> None:
+        """End the process."""
+        with self._lock:
+            self._stop()
+
+    def _ask(self, command: str, revision: str) -> GitObject | None:
+        if not revision or any(character in revision for character in "\0\n"):
+            return None
+        request = f"{command} {revision}\0".encode("utf-8", "surrogateescape")
+        with self._lock:
+            try:
+                return self._exchange(request, command == "contents")
+            except (OSError, EOFError):
+                self._stop()  # the process died (killed by hand, out of memory): one new one, then it is an error
+            try:
+                return self._exchange(request, command == "contents")
+            except (OSError, EOFError) as error:
+                self._stop()
+                raise GitError(f"git cat-file in {self._git_dir} ended", got=str(error)) from error
+
+    def _exchange(self, request: bytes, with_content: bool) -> GitObject | None:
+        if self._running is None:
+            self._running = self._git.start_reader(self._git_dir)
+        process = self._running.proc
+        if process is None or process.stdin is None or process.stdout is None:
+            raise EOFError("it has no pipes")
+        process.stdin.write(request)
+        process.stdin.flush()
+        head = process.stdout.readline()
+        if not head.endswith(b"\n"):
+            raise EOFError("no answer")
+        fields = head.decode("utf-8", "surrogateescape").split()
+        if len(fields) != 3 or not _OID.fullmatch(fields[0]):
+            return None  # "… missing" or "… ambiguous"
+        size = int(fields[2])
+        content = _read_exactly(process.stdout, size + 1)[:-1] if with_content else b""
+        return GitObject(oid=fields[0], type=fields[1], size=size, content=content)
+
+    def _stop(self) -> None:
+        running, self._running = self._running, None
+        if running is None or running.proc is None:
+            return
+        process = running.proc
+        for stream in (process.stdin, process.stdout, process.stderr):
+            if stream is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    stream.close()
+        process.wait()
+
+
+def check_oid(value: str) -> str:
+    """Return `value` if it is a full object id. Raises GitError otherwise."""
+    if not _OID.fullmatch(value):
+        raise GitError(
+            "not an object id", expected="40 or 64 lower-case hexadecimal digits", got=repr(value)
+        )
+    return value
+
+
+def check_name(value: str, what: str) -> str:
+    """Return `value` if it can be one part of a ref and of a path. Raises UsageError naming `what` otherwise.
+
+    Stricter than git-check-ref-format(1): letters, digits, ".", "_" and "-", at most 128, first a letter or digit,
+    no "..", not ending in "." or ".lock".
+    """
+    if not _NAME.fullmatch(value) or ".." in value or value.lower().endswith((".", ".lock")):
+        raise UsageError(
+            f"this {what} cannot be used for branches and folders",
+            expected='letters, digits, ".", "_" and "-", beginning with a letter or digit, no "..", not ending in "." or ".lock"',
+            got=repr(value),
+        )
+    return value
+
+
+def commit_dates(at: datetime) -> dict[str, str]:
+    """Return the variables that give a commit the date `at`, in whole seconds, UTC."""
+    if at.tzinfo is None:
+        raise GitError("the date of a commit has no time zone", got=repr(at))
+    stamp = f"{int(at.timestamp())} +0000"
+    return {"GIT_AUTHOR_DATE": stamp, "GIT_COMMITTER_DATE": stamp}
+
+
+def _load_runner() -> Runner:
+    try:
+        from git.cmd import Git as Runner  # late, see the top of this module
+    except ImportError as error:
+        raise EnvironmentFailure(
+            "git is not installed",
+            expected=f"the program git, {OLDEST_GIT[0]}.{OLDEST_GIT[1]} or newer, on PATH",
+            hint="Install git.",
+        ) from error
+    return Runner("/")
+
+
+def _where(place: Place) -> list[str]:
+    options = []
+    if place.folder is not None or place.work_tree is not None:
+        options += ["-C", str(place.folder or place.work_tree)]
+    if place.git_dir is not None:
+        options.append(f"--git-dir={place.git_dir}")
+    if place.work_tree is not None:
+        options.append(f"--work-tree={place.work_tree}")
+    return options
+
+
+def _without_foreign_variables() -> list[str]:
+    """Return the start of a command line that drops every GIT_* variable of our own environment.
+
+    GitPython adds to the environment and cannot take away; `env -u` can. Usually there is nothing to drop, and
+    then it costs nothing. Such variables are there when the engine runs inside a git hook.
+    """
+    foreign = [name for name in os.environ if name.startswith("GIT_") and name not in _ENVIRONMENT]
+    return ["env", *(part for name in foreign for part in ("-u", name))] if foreign else []
+
+
+def _failure(arguments: Sequence[str], at: Place | None, code: int, message: str) -> GitError:
+    where = f"git {arguments[0]}" + (f" in {at.git_dir or at.folder}" if at else "")
+    full = "No space left on device" in message
+    return GitError(
+        where=where,
+        expected="success",
+        got=f"exit code {code}: {message[-_STDERR_TAIL:] or 'no message'}",
+        hint="Free some disk space and run again." if full else "",
+    )
+
+
+def _read_exactly(source: IO[bytes], size: int) -> bytes:
+    content = source.read(size)
+    if len(content) != size:
+        raise EOFError("the answer is cut short")
+    return content
+
+
+class _LimitedSink:
+    """A file that keeps the first bytes written to it and forgets the rest."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self.kept = bytearray()
+        self.is_complete = True
+        self._limit = limit_bytes
+
+    def write(self, chunk: bytes) -> int:
+        room = self._limit - len(self.kept)
+        self.kept += chunk[: max(room, 0)]
+        self.is_complete = self.is_complete and len(chunk) <= room
+        return len(chunk)
