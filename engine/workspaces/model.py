@@ -189,7 +189,7 @@ class Cleanup:
     removed: tuple[Path, ...] = ()
     kept: Mapping[str, str] = field(
         default_factory=dict
-    )  #: {kept ref: commit} made before a removal
+    )  #: {feature/task: commit} kept before a removal
     deleted_branches: tuple[
         str, ...
     ] = ()  #: in the user's repository; their commits stay in the vault

@@ -16,12 +16,14 @@ IntegrityError (objects are not what they must be).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
 from engine.core.safety import MergeAuthorization
+from engine.errors import IntegrityError
+from engine.git import Git, check_name, check_oid
 from engine.workspaces.model import (
     Base,
     Candidate,
@@ -39,6 +41,9 @@ from engine.workspaces.model import (
     Stale,
     Workspace,
 )
+from engine.workspaces.user_repository import UserRepository, trusted_folders
+from engine.workspaces.vault import KEPT, Vault
+from engine.workspaces.workshop import Workshop
 
 
 class Repository:
@@ -52,10 +57,27 @@ class Repository:
         when no git process of a dead engine is left.
         Raises UsageError when `user_repository` is not a git repository, EnvironmentFailure when git is too old.
         """
-        raise NotImplementedError
+        home = home.resolve()
+        home.mkdir(parents=True, exist_ok=True)
+        git = Git(lock_fd=lock_fd)
+        git.check_version()
+        trusted = trusted_folders(git, user_repository)
+        if trusted:
+            git = Git(lock_fd=lock_fd, global_config=_write_trust(home, trusted))
+        user = UserRepository(git, user_repository.resolve())
+        vault = Vault(git, home / "vault.git", user.object_format)
+        return cls(home, vault, Workshop(home, vault), user)
+
+    def __init__(self, home: Path, vault: Vault, workshop: Workshop, user: UserRepository) -> None:
+        """Put the parts together; `open` is the way in."""
+        self._home = home
+        self._vault = vault
+        self._workshop = workshop
+        self._user = user
 
     def close(self) -> None:
-        """End the long-lived git reader. The repository cannot be used afterwards."""
+        """End the long-lived git reader."""
+        self._vault.close()
 
     def __enter__(self) -> Self:
         return self
@@ -78,18 +100,38 @@ class Repository:
         base does not contain it, so that the branch only ever moves forward.
         Raises UsageError: no commit yet, no such branch.
         """
-        raise NotImplementedError
+        check_name(feature, "feature")
+        check_name(run, "run id")
+        ref, base_ref = f"refs/heads/engine/{feature}/{run}", f"refs/engine/base/{feature}/{run}"
+        head = self._user.head(base)
+        if self._vault.resolve(ref) is None:
+            result = self._user.branch(f"engine/{feature}")
+            self._vault.fetch(self._user.git_dir, [c for c in (head.commit, result) if c])
+            goes_on = result is not None and not self._vault.is_ancestor(result, head.commit)
+            start = result if goes_on and result is not None else head.commit
+            self._vault.start(ref, base_ref, start, head.commit)
+        return Base(
+            branch=head.branch,
+            commit=self._must(base_ref),
+            ref=ref,
+            head=self._must(ref),
+            integration_branch=f"engine/{feature}",
+        )
 
     def recover_locks(self) -> tuple[str, ...]:
         """Delete stale git lock files and half-made folders; return one sentence for each.
 
         Call it once, after the engine's file lock is held: then no git process of ours lives.
         """
-        raise NotImplementedError
+        stale = [*self._vault.remove_stale_files(), *self._workshop.remove_stale_files()]
+        return tuple(
+            f"removed {path.relative_to(self._home)}, which a dead git or engine process had left"
+            for path in stale
+        )
 
     def recover(self, ref: str, old: str, new: str) -> Literal["done", "redo", "void"]:
         """Look once what became of an authorised merge: "done", "redo" (merge again) or "void" (back to the gates)."""
-        raise NotImplementedError
+        return self._vault.recover(ref, check_oid(old), check_oid(new))
 
     # ---- a task
 
@@ -101,7 +143,9 @@ class Repository:
         An untouched workspace of the same attempt is returned as it is. Any other one is removed, after a commit of
         what was in it is kept (`Workspace.kept`).
         """
-        raise NotImplementedError
+        return self._workshop.acquire(
+            feature=feature, run=run, task=task, attempt=attempt, base_commit=base_commit
+        )
 
     def snapshot(
         self,
@@ -115,15 +159,20 @@ class Repository:
         Whatever is refused or undeclared is listed in the result; see `Snapshot.manifest` for what it means.
         Ignored files (.gitignore) are left out unless declared.
         """
-        raise NotImplementedError
+        return self._workshop.snapshot(workspace, declared, enforcement, provenance)
 
     def quarantine(self, snapshot_commit: str, *, feature: str, task: str) -> Published:
         """Show a kept commit to people as branch engine-quarantine/<feature>/<task> of the user's repository."""
-        raise NotImplementedError
+        check_name(feature, "feature")
+        check_name(task, "task id")
+        return self._user.show(self._vault.folder, check_oid(snapshot_commit), feature, task)
 
     def release(self, workspace: Workspace | Checkout) -> Cleanup:
         """Remove a workspace or checkout; work in a workspace that no snapshot holds is kept first."""
-        raise NotImplementedError
+        if isinstance(workspace, Checkout):
+            self._workshop.remove_checkout(workspace.name)
+            return Cleanup(removed=(workspace.path,))
+        return self._release(workspace.feature, workspace.task)
 
     # ---- a merge
 
@@ -131,58 +180,103 @@ class Repository:
         self, old: str, sources: tuple[str, ...], provenance: Provenance
     ) -> Candidate | Conflict:
         """Return one merge commit with parents (old, *sources), or the first source that conflicts. Moves nothing."""
-        raise NotImplementedError
+        return self._vault.build_candidate(old, sources, provenance)
 
     def build_rollback(self, old: str, target: str, provenance: Provenance) -> Candidate:
         """Return a commit on top of `old` that has the tree of `target`, one of its ancestors. Moves nothing.
 
         `sources` of the result is (target,): the subject that `authorize_rollback` wants.
         """
-        raise NotImplementedError
+        return self._vault.build_rollback(old, target, provenance)
 
     def merge(self, authorization: MergeAuthorization) -> Merged | Stale:
         """Move the integration ref by compare-and-swap. The only function that may. Safe to repeat."""
-        raise NotImplementedError
+        return self._vault.merge(authorization)
 
     def checkout(self, commit: str, name: str) -> Checkout:
         """Return a fresh folder with the files of `commit`; an older checkout of that name is removed first."""
-        raise NotImplementedError
+        return self._workshop.checkout(commit, name)
 
     # ---- reading
 
     def diff(self, old: str, new: str) -> tuple[FileChange, ...]:
         """Return what differs between two commits, with line counts, ordered by path."""
-        raise NotImplementedError
+        return self._vault.diff(old, new)
 
     def patch(self, old: str, new: str, limit_bytes: int) -> Patch:
         """Return the difference as text, cut after `limit_bytes`."""
-        raise NotImplementedError
+        return self._vault.patch(old, new, limit_bytes)
 
     def read_file(self, commit: str, path: str, limit_bytes: int) -> bytes | None:
         """Return a file of a commit, or None when it has none at `path`. Raises UsageError above `limit_bytes`."""
-        raise NotImplementedError
+        return self._vault.read_file(commit, path, limit_bytes)
 
     def kept(self, run: str) -> Mapping[str, str]:
         """Return {kept ref: commit} of a run."""
-        raise NotImplementedError
+        return self._vault.refs(f"{KEPT}/{check_name(run, 'run id')}")
 
     # ---- the user's repository
 
     def publish(self, base: Base) -> Published:
         """Move branch engine/<feature> of the user's repository forward to the integration ref, or say why not."""
-        raise NotImplementedError
+        return self._user.receive(
+            base.integration_branch, self._vault.folder, base.ref, self._must(base.ref)
+        )
 
     def promote(self, base: Base) -> Published:
         """Fast-forward the user's base branch to the integration ref, or say why not (diverged, dirty tree)."""
-        raise NotImplementedError
+        if base.branch is None:
+            reason = "the run started from a detached HEAD, so there is no branch to promote"
+            return Published(branch="HEAD", commit=None, state="refused", reason=reason)
+        return self._user.fast_forward(
+            base.branch, self._vault.folder, base.ref, self._must(base.ref)
+        )
 
     def cleanup(self, feature: str | None, *, keep_branches: bool) -> Cleanup:
         """Remove the workspaces and checkouts of `feature` (None: all); keep their work first.
 
         Unless `keep_branches`, quarantine branches of the user's repository go too, when the vault holds their commit.
         """
-        raise NotImplementedError
+        done = [self._release(*found) for found in self._workshop.workspaces(feature)]
+        for name in self._workshop.checkouts():
+            self._workshop.remove_checkout(name)
+        branches = () if keep_branches else self._delete_quarantine(feature)
+        return Cleanup(
+            removed=tuple(path for one in done for path in one.removed),
+            kept={task: commit for one in done for task, commit in one.kept.items()},
+            deleted_branches=branches,
+        )
 
     def child_environment(self) -> Mapping[str, str]:
         """Return variables for workers and gates: git must not find the user's repository from their folder."""
-        raise NotImplementedError
+        return {"GIT_CEILING_DIRECTORIES": str(self._home)}
+
+    # ---- private
+
+    def _release(self, feature: str, task: str) -> Cleanup:
+        folder = self._workshop.folder(feature, task)
+        kept = self._workshop.release(feature, task)
+        return Cleanup(removed=(folder,), kept={f"{feature}/{task}": kept} if kept else {})
+
+    def _delete_quarantine(self, feature: str | None) -> tuple[str, ...]:
+        """Delete quarantine branches whose commit the vault keeps; return their names."""
+        kept = set(self._vault.refs(KEPT).values())
+        return tuple(
+            name
+            for name, commit in self._user.quarantined(feature).items()
+            if commit in kept and self._user.delete_branch(name, commit)
+        )
+
+    def _must(self, ref: str) -> str:
+        commit = self._vault.resolve(ref)
+        if commit is None:
+            raise IntegrityError("a ref is missing", where=str(self._vault.folder), expected=ref)
+        return commit
+
+
+def _write_trust(home: Path, folders: Sequence[str]) -> Path:
+    file = home / "gitconfig"
+    quoted = (folder.replace("\\", "\\\\").replace('"', '\\"') for folder in folders)
+    lines = [f'\tdirectory = "{folder}"' for folder in quoted]
+    file.write_text("\n".join(["[safe]", *lines, ""]), "utf-8")
+    return file

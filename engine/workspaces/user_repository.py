@@ -1,0 +1,221 @@
+"""The user's repository: read for where a run starts, and given branches that only move forward.
+
+Their configuration is read (it is their repository), their hooks are not run, their checkout and index are not
+touched, except by `fast_forward` on a clean tree.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.errors import GitError, UsageError
+from engine.git import Git, Place
+from engine.workspaces.model import Published
+from engine.workspaces.vault import fetch
+
+QUARANTINE = "engine-quarantine"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Head:
+    """A commit of the user's repository; `branch` is None when their HEAD is detached."""
+
+    branch: str | None
+    commit: str
+
+
+class UserRepository:
+    """The repository that the engine works for."""
+
+    def __init__(self, git: Git, folder: Path) -> None:
+        """Open the repository that git finds from `folder`. Raises UsageError when there is none."""
+        self._git = git
+        self._place = Place(folder=folder)
+        found = self._discover(folder)
+        self.git_dir = Path(
+            found[0]
+        )  #: where its objects and refs are; in a linked worktree, those of the main one
+        self.object_format = found[1]  #: sha1 or sha256
+        self.is_bare = found[2] == "true"
+
+    def head(self, branch: str | None) -> Head:
+        """Return the commit of `branch`, or what is checked out when it is None.
+
+        Raises UsageError when there is no such branch, or no commit yet.
+        """
+        if branch is not None:
+            commit = self.branch(branch)
+            if commit is None:
+                raise UsageError(
+                    "the base branch does not exist",
+                    where=str(self._place.folder),
+                    expected=f'a branch "{branch}"',
+                    got=f"only {', '.join(self._branches()) or 'a repository without branches'}",
+                    hint="Give run.base_branch one of them, or make the branch.",
+                )
+            return Head(branch=branch, commit=commit)
+        commit = self._ask("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+        if not commit:
+            raise UsageError(
+                "the repository has no commit yet",
+                where=str(self._place.folder),
+                expected="at least one commit to start from",
+                hint="Commit something first: git add -A && git commit.",
+            )
+        return Head(branch=self._ask("symbolic-ref", "--quiet", "--short", "HEAD"), commit=commit)
+
+    def branch(self, name: str) -> str | None:
+        """Return the commit of a branch, or None when it does not exist."""
+        if not name or any(ord(character) < 33 for character in name):
+            return None
+        return self._ask("show-ref", "--verify", "--hash", "--", f"refs/heads/{name}")
+
+    def receive(self, branch: str, source: Path, revision: str, commit: str) -> Published:
+        """Make or move `branch` to `commit`, fetched as `revision` from `source`; forward only, or say why not."""
+        before = self.branch(branch)
+        if before == commit:
+            return Published(branch=branch, commit=commit, state="current")
+        try:
+            fetch(
+                self._git,
+                Place(git_dir=self.git_dir),
+                source,
+                [f"{revision}:refs/heads/{branch}"],
+            )
+        except GitError as error:
+            reason = self._why_refused(branch, before, commit, error)
+            return Published(branch=branch, commit=before, state="refused", reason=reason)
+        return Published(branch=branch, commit=commit, state="moved")
+
+    def fast_forward(self, branch: str, source: Path, ref: str, commit: str) -> Published:
+        """Move `branch` forward to `commit`; when it is what is checked out here, move the files too.
+
+        Refused, with the reason: files have changes, the branch has other commits, it is checked out elsewhere.
+        """
+        before = self.branch(branch)
+        if self.is_bare or self._ask("symbolic-ref", "--quiet", "--short", "HEAD") != branch:
+            return self.receive(branch, source, ref, commit)
+        if before == commit:
+            return Published(branch=branch, commit=commit, state="current")
+        changes = self._git.run(
+            "status", "--porcelain", "-z", "--untracked-files=no", at=self._place, personal=True
+        ).records
+        if changes:
+            reason = f"{branch} is checked out and {len(changes)} files have changes that are not committed"
+            return Published(branch=branch, commit=before, state="refused", reason=reason)
+        return self._move_checkout(branch, before, source, ref, commit)
+
+    def show(self, source: Path, commit: str, feature: str, task: str) -> Published:
+        """Make a quarantine branch at `commit`. A branch of that name that is elsewhere stays; ours gets a longer name."""
+        name = f"{QUARANTINE}/{feature}/{task}"
+        if self.branch(name) not in (None, commit):
+            name = f"{name}-{commit[:12]}"
+        return self.receive(name, source, commit, commit)
+
+    def quarantined(self, feature: str | None) -> dict[str, str]:
+        """Return {branch: commit} of the quarantine branches."""
+        prefix = f"refs/heads/{QUARANTINE}/" + (f"{feature}/" if feature else "")
+        listed = self._git.run(
+            "for-each-ref", "--format=%(refname:lstrip=2) %(objectname)", prefix, at=self._place
+        ).text
+        pairs = (line.rpartition(" ") for line in listed.splitlines())
+        return {name: commit for name, _, commit in pairs}
+
+    def delete_branch(self, name: str, commit: str) -> bool:
+        """Delete a branch if it is still at `commit` and checked out nowhere; return whether it is gone."""
+        if name in self._checked_out():
+            return False
+        answer = self._git.run(
+            *("update-ref", "-d", f"refs/heads/{name}", commit), at=self._place, accept=(0, 1, 128)
+        )
+        return answer.code == 0
+
+    def _discover(self, folder: Path) -> list[str]:
+        try:
+            return self._git.run(
+                "rev-parse",
+                "--path-format=absolute",
+                "--git-common-dir",
+                "--show-object-format",
+                "--is-bare-repository",
+                at=self._place,
+            ).text.splitlines()
+        except GitError as error:
+            dubious = "dubious ownership" in error.got
+            raise UsageError(
+                "this repository belongs to somebody else"
+                if dubious
+                else "this is not a git repository",
+                where=str(folder),
+                expected="a repository that git trusts"
+                if dubious
+                else "a folder with a git repository",
+                got=error.got,
+                hint="Allow it with git config --global --add safe.directory PATH."
+                if dubious
+                else "Make one: git init && git add -A && git commit.",
+            ) from error
+
+    def _ask(self, *arguments: str) -> str | None:
+        """Return the one line a command prints, or None when it says no."""
+        answer = self._git.run(*arguments, at=self._place, accept=(0, 1, 128))
+        return answer.text or None if answer.code == 0 else None
+
+    def _branches(self) -> list[str]:
+        listed = self._git.run(
+            "for-each-ref", "--count=8", "--format=%(refname:short)", "refs/heads/", at=self._place
+        )
+        return listed.text.splitlines()
+
+    def _checked_out(self) -> dict[str, str]:
+        """Return {branch: folder} of everything that is checked out from this repository."""
+        listed = self._git.run("worktree", "list", "--porcelain", "-z", at=self._place).text
+        found = re.findall(r"worktree ([^\0]*)\0(?:[^\0]+\0)*?branch refs/heads/([^\0]*)\0", listed)
+        return {branch: folder for folder, branch in found}
+
+    def _why_refused(self, branch: str, before: str | None, commit: str, error: GitError) -> str:
+        folder = self._checked_out().get(branch)
+        if folder is not None:
+            return f"branch {branch} is checked out in {folder}; switch to another branch there"
+        if before is not None and "non-fast-forward" in error.got:
+            return (
+                f"branch {branch} is at {before[:12]}, which is not part of {commit[:12]}: somebody committed to it; "
+                "rename that branch, and the engine makes it anew"
+            )
+        return error.got
+
+    def _move_checkout(
+        self, branch: str, before: str | None, source: Path, ref: str, commit: str
+    ) -> Published:
+        fetch(self._git, Place(git_dir=self.git_dir), source, [ref])  # objects only, no ref
+        answer = self._git.run(
+            *("merge", "--ff-only", "--quiet", "--no-stat", commit),
+            at=self._place,
+            accept=(0, 1, 2, 128),
+            personal=True,
+        )
+        if answer.code == 0:
+            return Published(branch=branch, commit=commit, state="moved")
+        return Published(branch=branch, commit=before, state="refused", reason=answer.err)
+
+
+def trusted_folders(git: Git, folder: Path) -> list[str]:
+    """Return the person's own `safe.directory` entries, when `folder` belongs to another user; else nothing.
+
+    Git refuses another user's repository unless its own configuration allows it. The engine reads no personal
+    configuration, so it takes over this one list, which is the person's decision to make.
+    """
+    try:
+        if folder.stat().st_uid == os.geteuid():
+            return []
+    except OSError:
+        return []
+    return git.run(
+        *("config", "-z", "--get-all", "safe.directory"),
+        at=Place(folder=Path("/")),
+        accept=(0, 1),
+        personal=True,
+    ).text.split("\0")[:-1]
