@@ -18,7 +18,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
@@ -41,7 +41,6 @@ _ASTRAL: Final = re.compile(rb"[\xf0-\xf4]")
 _NUMBER_FORM: Final = re.compile(
     r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]*[1-9])?|-?[1-9](?:\.[0-9]*[1-9])?e-?[1-9][0-9]*"
 )
-_FLOAT_MARKS: Final = (b".,", b".}", b".]", b".e", b":e", b",e", b"[e", b"-e")
 _MAX_PLACES: Final = (
     400  #: numbers with more digits than this before or after the point use an exponent
 )
@@ -53,11 +52,11 @@ def encode(value: Json) -> bytes:
     Raises LedgerError, with a JSON pointer, for what has no canonical form: a float, a non-string key,
     a lone surrogate, an infinite number, any other type, nesting deeper than 200.
     """
-    if _is_plain(value):
-        try:
-            written = orjson.dumps(value, option=_OPTIONS)
-        except orjson.JSONEncodeError:
-            return _encode_tagged(value)
+    try:
+        written = orjson.dumps(value, option=_OPTIONS) if _is_plain(value) else b""
+    except (orjson.JSONEncodeError, RecursionError):
+        written = b""
+    if written:
         if _TAG_BYTES.search(written) is None and (
             written.isascii() or not _ASTRAL.search(written)
         ):
@@ -75,14 +74,22 @@ def decode(line: bytes, blob: Callable[[str], bytes] | None = None) -> Json:
         value = orjson.loads(line)
     except orjson.JSONDecodeError as error:
         raise LedgerError("the bytes are not JSON", got=str(error)) from error
-    if _is_plain(value) and _TAG_BYTES.search(line) is None:
-        return value  # type: ignore[no-any-return]  # orjson.loads is untyped; _is_plain has just checked it
-    return _untagged(value, blob, "")
+    if not _is_plain(value):
+        raise LedgerError(expected="no floating-point number", got="one", where=repr(line[:80]))
+    return untagged(line, value, blob)
+
+
+def untagged(line: bytes, parsed: Any, blob: Callable[[str], bytes] | None = None) -> Any:
+    """Return `parsed`, the orjson reading of `line`, with numbers and large values filled in.
+
+    Any, not Json: the caller knows what it has parsed. Raises LedgerError for a malformed tag.
+    """
+    return parsed if _TAG_BYTES.search(line) is None else _untagged(parsed, blob, "")
 
 
 def is_canonical(line: bytes, parsed: object) -> bool:
     """Tell whether `line` is what we would write for `parsed`, its orjson reading: exact numbers, one form."""
-    if _may_hold_floats(line) and not _is_plain(parsed):
+    if not _is_plain(parsed):
         return False
     try:
         return encode_tagged(parsed) == line
@@ -125,15 +132,6 @@ def _is_plain(value: object) -> bool:
         if kind not in _CONTAINERS or not _is_plain(member):
             return False
     return True
-
-
-def _may_hold_floats(line: bytes) -> bool:
-    """Return False only if `line` surely has no floating-point number: a third of the cost of looking at values.
-
-    Without its digits a fraction is a point, an exponent an `e`, where a number begins or ends.
-    """
-    rest = line.translate(None, b"0123456789")
-    return any(mark in rest for mark in _FLOAT_MARKS)
 
 
 # --- writing ------------------------------------------------------------------------------------------
@@ -273,8 +271,6 @@ def _untagged(value: object, blob: Callable[[str], bytes] | None, at: str) -> Js
         }
     if isinstance(value, list):
         return [_untagged(item, blob, f"{at}/{index}") for index, item in enumerate(value)]
-    if isinstance(value, float):
-        raise LedgerError(where=at or "/", expected="no floating-point number", got=repr(value))
     return value  # type: ignore[return-value]  # str, int, bool or None: orjson.loads returns nothing else
 
 

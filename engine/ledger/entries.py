@@ -161,15 +161,14 @@ def read_entry(line: bytes, blob: Callable[[str], bytes] | None = None) -> Entry
     Raises LedgerError when the line breaks the contract.
     """
     plain = _parsed(line)
+    where = f"entry {plain.get('seq')}"
     wrong = shape.problem(plain)
     if wrong:
-        raise LedgerError(wrong, where=f"entry {plain.get('seq')}")
-    record = canonical.decode(line, blob)
-    assert isinstance(record, dict)  # _parsed has seen an object
+        raise LedgerError(wrong, where=where)
     try:
-        return _entry(record)
+        return _entry(canonical.untagged(line, plain, blob))
     except ValueError as error:
-        raise LedgerError(str(error), where=f"entry {plain['seq']}") from error
+        raise LedgerError(str(error), where=where) from error
 
 
 def verify_chain(lines: Iterable[bytes], head: Head | None = None) -> Head:
@@ -179,9 +178,20 @@ def verify_chain(lines: Iterable[bytes], head: Head | None = None) -> Head:
     canonical bytes, contract, seq, prev, run, epoch. Raises LedgerError at the first line that fails.
     """
     end = head or Head("", 0)
+    run, epoch, seq, digest = end.run, end.epoch, end.seq, end.hash
     for line in lines:
-        end = _next(end, line)
-    return end
+        record = _parsed(line)
+        prev = digest.hex()
+        seq += 1
+        if not _is_next(record, run, epoch, seq, prev) or shape.content_problem(record):
+            _refuse_unless_next(record, run, epoch, seq, prev)
+            run, epoch = record["run"], record["epoch"]
+        if not canonical.is_canonical(line, record):
+            raise LedgerError(
+                where=f"entry {seq}", expected="canonical bytes", got="another spelling"
+            )
+        digest = sha256(TAG + digest + line).digest()
+    return Head(run, epoch, seq, digest)
 
 
 def time_text(at: datetime) -> str:
@@ -243,29 +253,34 @@ def _parsed(line: bytes) -> dict[str, Any]:
     return record
 
 
-def _next(head: Head, line: bytes) -> Head:
-    """Return the head behind `line`, or raise LedgerError when it does not continue `head`."""
-    record = _parsed(line)
-    wrong = shape.problem(record) or _break(record, head)
-    if not wrong and not canonical.is_canonical(line, record):
-        wrong = "expected canonical bytes, but the line is written in another way"
+def _is_next(record: Mapping[str, Any], run: str, epoch: int, seq: int, prev: str) -> bool:
+    """Tell at once that the head of `record` is right: what nearly every entry is."""
+    get = record.get
+    return (
+        get("prev") == prev
+        and get("run") == run
+        and get("seq") == seq
+        and get("epoch") == epoch
+        and get("v") == VERSION
+        and type(record["seq"]) is type(record["epoch"]) is type(record["v"]) is int
+        and shape.is_time(get("at"))
+    )
+
+
+def _refuse_unless_next(
+    record: Mapping[str, Any], run: str, epoch: int, seq: int, prev: str
+) -> None:
+    wrong = shape.problem(record)
+    if not wrong and record["seq"] != seq:
+        wrong = f"expected seq {seq}, but got {record['seq']}"
+    if not wrong and record["prev"] != prev:
+        wrong = f"expected prev {prev}, but got {record['prev']}: the entries before are not those that were sealed"
+    if not wrong and record["epoch"] < epoch:
+        wrong = f"expected an epoch from {epoch}, but got {record['epoch']}"
+    if not wrong and run and record["run"] != run:
+        wrong = f"expected run {run}, but got {record['run']}"
     if wrong:
-        raise LedgerError(wrong, where=f"entry {head.seq + 1}")
-    digest = sha256(TAG + head.hash + line).digest()
-    return Head(record["run"], record["epoch"], head.seq + 1, digest)
-
-
-def _break(record: Mapping[str, Any], head: Head) -> str:
-    """Return how `record` fails to continue `head`, or ""."""
-    if record["seq"] != head.seq + 1:
-        return f"expected seq {head.seq + 1}, but got {record['seq']}"
-    if record["prev"] != head.hash.hex():
-        return f"expected prev {head.hash.hex()}, but got {record['prev']}: what stands before is not what was sealed"
-    if record["epoch"] < head.epoch:
-        return f"expected an epoch from {head.epoch}, but got {record['epoch']}"
-    if head.run and record["run"] != head.run:
-        return f"expected run {head.run}, but got {record['run']}"
-    return ""
+        raise LedgerError(wrong, where=f"entry {seq}")
 
 
 def _entry(record: Mapping[str, Any]) -> Entry:

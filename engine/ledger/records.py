@@ -26,6 +26,11 @@ from engine.ledger import shape
 from engine.ledger.entries import Draft, Entry, EntryType, time_text
 
 _OUTCOMES: Final = (model.JobCompleted, model.JobFailed, model.BpmnErrorThrown)
+_ONCE: Final = {  #: entries that may stand in a run once for each value of these members
+    EntryType.RUN_CREATED: (),
+    EntryType.MERGE_COMPLETED: ("merge",),
+    EntryType.ROLLBACK_COMPLETED: ("rollback",),
+}
 _FACTS: Final = shape.kinds(Fact)
 _EVENTS: Final = shape.kinds(Event)
 
@@ -48,7 +53,7 @@ def turn(instance: str, fact: Fact, events: Sequence[Event], *, task: str = "") 
         task=task,
         fact=fact_to_json(fact),
         events=[event_to_json(event) for event in events],
-        outcome=f"{instance}/{fact.job}" if isinstance(fact, _OUTCOMES) else "",
+        once=f"{instance}/{fact.job}" if isinstance(fact, _OUTCOMES) else "",
     )
 
 
@@ -56,7 +61,9 @@ def note(
     type: EntryType, at: datetime, body: Mapping[str, Json], *, instance: str = "", task: str = ""
 ) -> Draft:
     """Return the draft of one of the engine's own records."""
-    return Draft(type=type, at=at, instance=instance, task=task, body=body)
+    names = _ONCE.get(type, ())
+    once = " ".join([type, *(str(body.get(name)) for name in names)]) if type in _ONCE else ""
+    return Draft(type=type, at=at, instance=instance, task=task, body=body, once=once)
 
 
 def read_turn(entry: Entry) -> Turn:

@@ -31,13 +31,26 @@ _ON_NOTES: Final = _ALWAYS | {"instance", "task", "body"}
 
 def problem(record: Mapping[str, Any]) -> str:  # Any: unknown JSON
     """Return what is wrong with an entry as "expected …, but …", or "" when it keeps the contract."""
+    for name, check in _HEAD:
+        if not check(record.get(name)):
+            return f"expected {check.__doc__} as {name!r}, but got {record.get(name)!r}"
+    return content_problem(record)
+
+
+def content_problem(record: Mapping[str, Any]) -> str:  # Any: unknown JSON
+    """Like `problem`, for what follows the head of an entry: its type and what that type must say."""
     kind = record.get("type")
-    if kind == "instance.turn":
-        return _head_problem(record, _ON_TURNS) or turn_problem(record)
+    is_turn = kind == "instance.turn"
     required = BODIES.get(kind) if isinstance(kind, str) else None
-    if required is None:
+    if not is_turn and required is None:
         return f"expected a type of entry of ledger-entry.v1, but got {kind!r}"
-    return _head_problem(record, _ON_NOTES) or _body_problem(record.get("body"), required)
+    allowed = _ON_TURNS if is_turn else _ON_NOTES
+    if not record.keys() <= allowed:
+        return f"expected no other members, but got {', '.join(sorted(record.keys() - allowed))}"
+    for name in ("instance", "task"):
+        if name in record and not _text(record[name]):
+            return f"expected {_text.__doc__} as {name!r}, but got {record[name]!r}"
+    return turn_problem(record) if required is None else _body_problem(record.get("body"), required)
 
 
 def turn_problem(record: Mapping[str, Any]) -> str:  # Any: unknown JSON
@@ -53,36 +66,6 @@ def turn_problem(record: Mapping[str, Any]) -> str:  # Any: unknown JSON
         if type(event) is not dict or event.get("kind") not in EVENT_KINDS:
             return "expected events of known kinds, but one is not"
     return ""
-
-
-def _head_problem(record: Mapping[str, Any], allowed: frozenset[str]) -> str:  # Any: unknown JSON
-    if _is_good_head(record) and record.keys() <= allowed:
-        return ""
-    for name, check in _HEAD:
-        if not check(record.get(name)):
-            return f"expected {check.__doc__} as {name!r}, but got {record.get(name)!r}"
-    for name in ("instance", "task"):
-        if name in record and not _text(record[name]):
-            return f"expected {_text.__doc__} as {name!r}, but got {record[name]!r}"
-    return f"expected no other members, but got {', '.join(sorted(record.keys() - allowed))}"
-
-
-def _is_good_head(record: Mapping[str, Any]) -> bool:  # Any: unknown JSON
-    """Say at once what `_HEAD` says member by member; verification spends most of its time here."""
-    get = record.get
-    v, seq, epoch, prev, run = get("v"), get("seq"), get("epoch"), get("prev"), get("run")
-    return (
-        type(v) is type(seq) is type(epoch) is int
-        and v == 1
-        and seq > 0
-        and epoch > 0
-        and type(prev) is type(run) is str
-        and run != ""
-        and _HEX_64.fullmatch(prev) is not None
-        and _time(get("at"))
-        and _text(get("instance", "0"))
-        and _text(get("task", "0"))
-    )
 
 
 def _body_problem(body: object, required: Mapping[str, Check]) -> str:
@@ -129,7 +112,7 @@ def _digest(value: object) -> bool:
     return type(value) is str and _DIGEST.fullmatch(value) is not None
 
 
-def _time(value: object) -> bool:
+def is_time(value: object) -> bool:
     """a UTC time with microseconds"""
     return type(value) is str and _TIME.fullmatch(value) is not None
 
@@ -176,7 +159,7 @@ _HEAD: Final[tuple[tuple[str, Check], ...]] = (
     ("seq", _positive),
     ("prev", _hash),
     ("run", _text),
-    ("at", _time),
+    ("at", is_time),
     ("epoch", _positive),
 )
 

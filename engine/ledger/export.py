@@ -1,0 +1,179 @@
+"""The ledger of a run as files: byte-exact copies of committed rows, never written first.
+
+    <folder>/000000000001.jsonl      entries from seq 1, one canonical line each, LF
+    <folder>/000000065537.jsonl      the next segment; closed segments are read-only
+    <folder>/checkpoints/000000001042   the signed note over the first 1042 entries
+    <folder>/checkpoint              the newest of them
+    <folder>/key.pub                 the C2SP key line that signed them
+
+Invariants
+- A file holds a prefix of what the database holds. A torn last line is cut; everything else that differs
+  is evidence: IntegrityError, and no file is touched.
+- After an error of the file system nothing more is written: the engine stops, and the next start repairs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+from engine.errors import IntegrityError, StoreError
+from engine.ledger.entries import EntryType, read_entry
+
+SEGMENT_ENTRIES: Final = 65_536
+Rows = Callable[[int], Iterable[bytes]]  #: committed lines of the run behind a seq, in order
+
+_CHECKPOINT_MARK: Final = f'"type":"{EntryType.CHECKPOINT_SIGNED}"'.encode()
+
+
+class Exporter:
+    """Keeps the files of one run level with its committed rows."""
+
+    def __init__(self, folder: Path, rows: Rows, *, segment_entries: int = SEGMENT_ENTRIES) -> None:
+        """Repair what a killed writer left in `folder` and catch up.
+
+        Raises IntegrityError when the files hold anything but a prefix of `rows`, StoreError when they
+        cannot be written.
+        """
+        self._folder = folder
+        self._rows = rows
+        self._segment_entries = segment_entries
+        self._broken = False
+        with self._reported():
+            folder.mkdir(parents=True, exist_ok=True)
+            self.seq = _repair(folder, rows)
+        self.catch_up()
+
+    def catch_up(self) -> int:
+        """Append the rows committed since the last call, sync them to disk, and return how many they were."""
+        if self._broken:
+            raise StoreError(
+                "the export has failed before", where=str(self._folder), hint="Start again."
+            )
+        before = self.seq
+        with self._reported():
+            lines = iter(self._rows(self.seq))
+            while batch := list(islice(lines, self._room())):
+                self._append(batch)
+                self._write_checkpoints(batch)
+        return self.seq - before
+
+    def _room(self) -> int:
+        return self._segment_entries - self.seq % self._segment_entries
+
+    def _append(self, batch: list[bytes]) -> None:
+        first = self.seq - self.seq % self._segment_entries + 1
+        path = self._folder / segment_name(first)
+        is_new = not path.exists()
+        with path.open("ab") as file:
+            file.write(b"\n".join(batch) + b"\n")
+            file.flush()
+            os.fdatasync(file.fileno())
+        self.seq += len(batch)
+        if self.seq % self._segment_entries == 0:
+            path.chmod(0o444)
+        if is_new:
+            _sync_folder(self._folder)
+
+    def _write_checkpoints(self, batch: list[bytes]) -> None:
+        for line in batch:
+            if _CHECKPOINT_MARK in line and (body := read_entry(line).body):
+                _write_once(self._folder / "key.pub", f"{body.get('key', '')}\n")
+                note, size = str(body["note"]), int(str(body["size"]))
+                _write_once(self._folder / "checkpoints" / f"{size:012}", note)
+                _replace(self._folder / "checkpoint", note)
+
+    @contextmanager
+    def _reported(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self._broken = True
+            raise StoreError(
+                f"the ledger export cannot be written: {error.strerror}",
+                where=str(error.filename or self._folder),
+                hint="Nothing is lost, the database has every entry; mend the disk and start again.",
+            ) from error
+
+
+def segment_name(first: int) -> str:
+    """Return the file name of the segment whose first entry is `first`."""
+    return f"{first:012}.jsonl"
+
+
+def segments(folder: Path) -> list[Path]:
+    """Return the segment files of an exported ledger, oldest first."""
+    return sorted(path for path in folder.glob("*.jsonl") if path.stem.isdigit())
+
+
+# --- repair ------------------------------------------------------------------------------------------
+
+
+def _repair(folder: Path, rows: Rows) -> int:
+    """Cut a torn last line, compare the open segment with the rows, and return the last exported seq."""
+    files = segments(folder)
+    if not files:
+        return 0
+    after = int(files[-1].stem) - 1
+    content = files[-1].read_bytes()
+    whole = content[: content.rfind(b"\n") + 1]
+    exported = whole.split(b"\n")[:-1]
+    _compare(files[-1], after, exported, rows)
+    if len(whole) < len(content):
+        _cut(files[-1], len(whole))
+    return after + len(exported)
+
+
+def _compare(path: Path, after: int, exported: list[bytes], rows: Rows) -> None:
+    committed = iter(rows(after))
+    for seq, line in enumerate(exported, after + 1):
+        row = next(committed, None)
+        if row is None:
+            raise IntegrityError(
+                "the export is longer than the database",
+                where=f"{path}, entry {seq}",
+                hint="The database was replaced by an older one, or the file was written to. Keep both and compare.",
+            )
+        if row != line:
+            raise IntegrityError(
+                "the export differs from the database",
+                where=f"{path}, entry {seq}",
+                hint="Keep both files and run: engine ledger verify",
+            )
+
+
+def _cut(path: Path, size: int) -> None:
+    with path.open("r+b") as file:
+        file.truncate(size)
+        os.fsync(file.fileno())
+
+
+# --- small files -------------------------------------------------------------------------------------
+
+
+def _write_once(path: Path, text: str) -> None:
+    if not path.exists():
+        path.parent.mkdir(exist_ok=True)
+        _replace(path, text)
+
+
+def _replace(path: Path, text: str) -> None:
+    draft = path.with_name(f".{path.name}.new")
+    with draft.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
