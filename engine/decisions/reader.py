@@ -103,10 +103,10 @@ def read(content: bytes, source: str = "<bytes>", dialect: Dialect | None = None
     `source` names the file in messages. `dialect` None: found from the exporter and namespaces.
     Raises DefinitionError with `file:line` and the element id.
     """
-    return _Reader(_root(content, source), source, dialect).definitions()
+    return _Reader(parse_xml(content, source), source, dialect).definitions()
 
 
-def _root(content: bytes, source: str) -> etree._Element:
+def parse_xml(content: bytes, source: str) -> etree._Element:
     """Parse with everything that reaches outside switched off, and check the bounds."""
     if len(content) > MAX_BYTES:
         raise DefinitionError(
@@ -130,9 +130,9 @@ def _root(content: bytes, source: str) -> etree._Element:
     if root.getroottree().docinfo.internalDTD is not None:
         raise DefinitionError(
             where=f"{source}:1",
-            expected="DMN without a document type",
+            expected="XML without a document type",
             got="a DOCTYPE",
-            hint="Remove the DOCTYPE; DMN needs none and it can hide entities.",
+            hint="Remove the DOCTYPE; none is needed and it can hide entities.",
         )
     _check_depth(root, source)
     return root
