@@ -10,7 +10,16 @@ from engine.ledger.entries import (
     seal,
     verify_chain,
 )
-from engine.ledger.records import Turn, note, read_turn, turn
+from engine.ledger.records import (
+    Turn,
+    event_from_json,
+    event_to_json,
+    fact_from_json,
+    fact_to_json,
+    note,
+    read_turn,
+    turn,
+)
 
 __all__ = [
     "Draft",
@@ -19,6 +28,10 @@ __all__ = [
     "Head",
     "Sealed",
     "Turn",
+    "event_from_json",
+    "event_to_json",
+    "fact_from_json",
+    "fact_to_json",
     "note",
     "read_entry",
     "read_turn",

@@ -41,9 +41,7 @@ _ASTRAL: Final = re.compile(rb"[\xf0-\xf4]")
 _NUMBER_FORM: Final = re.compile(
     r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]*[1-9])?|-?[1-9](?:\.[0-9]*[1-9])?e-?[1-9][0-9]*"
 )
-_MAX_PLACES: Final = (
-    400  #: numbers with more digits than this before or after the point use an exponent
-)
+_MAX_PLACES: Final = 400  #: with more digits than this before or after the point: an exponent
 
 
 def encode(value: Json) -> bytes:
@@ -56,12 +54,13 @@ def encode(value: Json) -> bytes:
         written = orjson.dumps(value, option=_OPTIONS) if _is_plain(value) else b""
     except (orjson.JSONEncodeError, RecursionError):
         written = b""
-    if written:
-        if _TAG_BYTES.search(written) is None and (
-            written.isascii() or not _ASTRAL.search(written)
-        ):
-            return written
-    return _encode_tagged(value)
+    if (
+        not written
+        or _TAG_BYTES.search(written)
+        or (not written.isascii() and _ASTRAL.search(written))
+    ):
+        return _encode_tagged(value)
+    return written
 
 
 def decode(line: bytes, blob: Callable[[str], bytes] | None = None) -> Json:
@@ -72,11 +71,13 @@ def decode(line: bytes, blob: Callable[[str], bytes] | None = None) -> Json:
     """
     try:
         value = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        raise LedgerError("the bytes are not JSON", got=str(error)) from error
-    if not _is_plain(value):
+        is_plain = _is_plain(value)
+    except (orjson.JSONDecodeError, RecursionError) as error:
+        raise LedgerError("the bytes are not JSON of ours", got=str(error)) from error
+    if not is_plain:
         raise LedgerError(expected="no floating-point number", got="one", where=repr(line[:80]))
-    return untagged(line, value, blob)
+    decoded: Json = untagged(line, value, blob)
+    return decoded
 
 
 def untagged(line: bytes, parsed: Any, blob: Callable[[str], bytes] | None = None) -> Any:
@@ -89,11 +90,9 @@ def untagged(line: bytes, parsed: Any, blob: Callable[[str], bytes] | None = Non
 
 def is_canonical(line: bytes, parsed: object) -> bool:
     """Tell whether `line` is what we would write for `parsed`, its orjson reading: exact numbers, one form."""
-    if not _is_plain(parsed):
-        return False
     try:
-        return encode_tagged(parsed) == line
-    except orjson.JSONEncodeError:
+        return _is_plain(parsed) and encode_tagged(parsed) == line
+    except (orjson.JSONEncodeError, RecursionError):
         return False
 
 

@@ -76,9 +76,7 @@ class Draft:
     fact: Mapping[str, Json] | None = None
     events: Sequence[Mapping[str, Json]] | None = None
     body: Mapping[str, Json] | None = None
-    outcome: str = (
-        ""  #: "{instance}/{job}" when the fact is the outcome of a job; derived, not written
-    )
+    once: str = ""  #: a name that no second entry of the run may carry: a job's outcome, a merge
 
 
 @dataclass(frozen=True, slots=True)

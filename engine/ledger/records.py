@@ -28,8 +28,8 @@ from engine.ledger.entries import Draft, Entry, EntryType, time_text
 _OUTCOMES: Final = (model.JobCompleted, model.JobFailed, model.BpmnErrorThrown)
 _ONCE: Final = {  #: entries that may stand in a run once for each value of these members
     EntryType.RUN_CREATED: (),
-    EntryType.MERGE_COMPLETED: ("merge",),
-    EntryType.ROLLBACK_COMPLETED: ("rollback",),
+    EntryType.MERGE_COMPLETED: ("job",),
+    EntryType.ROLLBACK_COMPLETED: ("job",),
 }
 _FACTS: Final = shape.kinds(Fact)
 _EVENTS: Final = shape.kinds(Event)

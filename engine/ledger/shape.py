@@ -18,7 +18,6 @@ MERGE_CHECKS: Final = ("budget", "validator", "manifest", "policy", "conflict")
 
 _HEX_64: Final = re.compile(r"[0-9a-f]{64}")
 _OBJECT_ID: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _TIME: Final = re.compile(
     r"[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
     r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{6}Z"
@@ -107,11 +106,6 @@ def _hash(value: object) -> bool:
     return type(value) is str and _HEX_64.fullmatch(value) is not None
 
 
-def _digest(value: object) -> bool:
-    """a digest sha256:…"""
-    return type(value) is str and _DIGEST.fullmatch(value) is not None
-
-
 def is_time(value: object) -> bool:
     """a UTC time with microseconds"""
     return type(value) is str and _TIME.fullmatch(value) is not None
@@ -127,33 +121,36 @@ def _texts(value: object) -> bool:
     return type(value) is list and all(type(item) is str for item in value)
 
 
+def _object_ids(value: object) -> bool:
+    """a list of full object ids of git"""
+    return type(value) is list and len(value) > 0 and all(map(_object_id, value))
+
+
 def _subject(value: object) -> bool:
     """a subject with the object ids old, sources, tree and commit"""
-    if type(value) is not dict or value.keys() != {"old", "sources", "tree", "commit"}:
-        return False
-    sources = value["sources"]
     return (
-        all(_object_id(value[name]) for name in ("old", "tree", "commit"))
-        and type(sources) is list
-        and len(sources) > 0
-        and all(map(_object_id, sources))
+        type(value) is dict
+        and value.keys() == _SUBJECT.keys()
+        and all(check(value[name]) for name, check in _SUBJECT.items())
     )
 
 
-def _verdicts(value: object) -> bool:
-    """a list of verdicts, each with kind, verdict and reasons"""
-    return type(value) is list and len(value) > 0 and all(map(_verdict, value))
+def _verdict_kind(value: object) -> bool:
+    """budget, validator, manifest, policy, conflict or rollback"""
+    return type(value) is str and (value in MERGE_CHECKS or value == "rollback")
 
 
 def _verdict(value: object) -> bool:
-    return (
-        type(value) is dict
-        and value.get("kind") in (*MERGE_CHECKS, "rollback")
-        and value.get("verdict") in ("pass", "fail", "error", "undefined")
-        and _texts(value.get("reasons"))
-    )
+    """pass, fail, error or undefined"""
+    return type(value) is str and value in ("pass", "fail", "error", "undefined")
 
 
+_SUBJECT: Final[Mapping[str, Check]] = {
+    "old": _object_id,
+    "sources": _object_ids,
+    "tree": _object_id,
+    "commit": _object_id,
+}
 _HEAD: Final[tuple[tuple[str, Check], ...]] = (
     ("v", _version),
     ("seq", _positive),
@@ -163,35 +160,40 @@ _HEAD: Final[tuple[tuple[str, Check], ...]] = (
     ("epoch", _positive),
 )
 
-_MOVE: Final[Mapping[str, Check]] = {"ref": _text, "subject": _subject}
+_MOVE: Final[Mapping[str, Check]] = {"job": _text, "ref": _text, **_SUBJECT}
 
 BODIES: Final[Mapping[str, Mapping[str, Check]]] = {
-    "run.created": {"feature": _text, "bundle": _digest},
+    "run.created": {"feature": _text, "bundle": _hash},
     "run.resumed": {},
-    "run.stopped": {"reason": _text},
+    "run.stopped": {"status": _text},
     "run.finished": {"status": _text},
-    "definitions.loaded": {"bundle": _digest},
-    "command.received": {"command": _text},
+    "definitions.loaded": {"bundle": _hash},
+    "command.received": {"kind": _text, "answer": _text},
     "workspace.created": {},
     "workspace.captured": {"commit": _object_id},
     "workspace.removed": {},
     "worker.started": {"job": _text},
     "worker.finished": {"job": _text},
     "plugin.called": {"plugin": _text},
-    "usage.recorded": {},
-    "gate.finished": {"gate": _text, "result": _text},
-    "verdict.recorded": {"subject": _subject, "verdicts": _verdicts},
+    "usage.recorded": {"tokens": _count, "cost_micros": _count},
+    "gate.finished": {"name": _text, "result": _text},
+    "verdict.recorded": {
+        "kind": _verdict_kind,
+        "verdict": _verdict,
+        "subject": _subject,
+        "reasons": _texts,
+    },
     "waiver.granted": {"by": _text, "reason": _text},
-    "merge.authorized": {"merge": _text, **_MOVE},
-    "merge.completed": {"merge": _text, **_MOVE},
-    "merge.voided": {"merge": _text, "reason": _text},
+    "merge.authorized": _MOVE,
+    "merge.completed": _MOVE,
+    "merge.voided": {"job": _text, "reason": _text},
     "merge.refused": {"reasons": _texts},
-    "rollback.authorized": {"rollback": _text, **_MOVE},
-    "rollback.completed": {"rollback": _text, **_MOVE},
-    "rollback.voided": {"rollback": _text, "reason": _text},
-    "publish.completed": {"ref": _text, "new": _object_id},
-    "publish.refused": {"ref": _text, "reason": _text},
-    "checkpoint.signed": {"size": _count, "root": _hash, "note": _text},
+    "rollback.authorized": _MOVE,
+    "rollback.completed": _MOVE,
+    "rollback.voided": {"job": _text, "reason": _text},
+    "publish.completed": {"branch": _text, "commit": _object_id},
+    "publish.refused": {"branch": _text, "reason": _text},
+    "checkpoint.signed": {"size": _count, "root": _hash, "note": _text, "key": _text},
     "key.rotated": {"key": _text},
     "recovery.action": {"action": _text},
 }
