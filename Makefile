@@ -1,0 +1,43 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Each sets up what it needs in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+DEMO ?= build/demo
+
+.PHONY: demo test check bench chaos clean format lock
+
+demo: $(STAMP) ## six tasks in three waves, from nothing to a verified ledger
+	@rm -rf $(DEMO)
+	@$(BIN)/engine demo $(DEMO)
+
+test: $(STAMP) ## the whole suite; says which tests were left out and why
+	$(BIN)/python -m pytest -n 2 -q
+
+check: $(STAMP) ## format, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(STAMP) ## measurements beside the peers, as ratios
+	$(BIN)/python -m benchmarks
+
+chaos: $(STAMP) ## the long kill campaign
+	$(BIN)/python -m tests.crash.campaign
+
+format: $(STAMP)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: $(STAMP) ## write requirements.lock anew from pyproject.toml
+	$(BIN)/pip install -q pip-tools
+	$(BIN)/pip-compile -q --extra dev --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --strip-extras -o requirements.lock pyproject.toml
+
+clean:
+	rm -rf build dist $(VENV)
+
+$(STAMP): pyproject.toml requirements.lock
+	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(STAMP)

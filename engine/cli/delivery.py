@@ -1,0 +1,472 @@
+"""Commands that carry out features: demo, init, run, status, logs, stop, retry, approve, cleanup, doctor."""
+
+from __future__ import annotations
+
+import getpass
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from engine.cli import show
+from engine.cli.common import HERE, AsJson, ProjectFolder, RunOption, open_engine
+
+if TYPE_CHECKING:
+    from engine.core.model import Event, Fact
+    from engine.runtime.conductor import Conductor
+    from engine.runtime.engine import Engine, RunResult
+
+_EXIT = {"completed": 0, "failed": 1, "blocked": 1, "stopped": 1, "waiting": 4}
+
+Feature = Annotated[str, typer.Option("--feature", "-f", help="Feature whose task graph is run.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module to `app`."""
+    for command in (demo, init, run, status, logs, stop, retry, approve, cleanup, doctor):
+        app.command()(command)
+
+
+def demo(
+    folder: Annotated[Path, typer.Argument(help="New or empty folder.")] = Path("engine-demo"),
+    as_json: AsJson = False,
+) -> int:
+    """Make a small sample repository with six tasks in three waves, and run it."""
+    from engine import demo as sample
+    from engine.runtime.home import initialise
+
+    root = sample.make_repository(folder.resolve())
+    initialise(root)
+    sample.write_feature(root / ".engine")
+    engine = open_engine(root)
+    if not as_json:
+        show.line(f"A sample repository is in {show.plain(folder)}. Six tasks, three waves:")
+    result = _carry_out(engine, sample.FEATURE, as_json=as_json)
+    proof = _prove(engine, result.run)
+    if as_json:
+        show.as_json("demo", {"folder": str(root), "report": dict(result.report), **proof})
+    else:
+        show.report(result.report)
+        show.line(
+            f"ledger verified: {proof['verified_entries']} entries; replayed: {proof['replayed']} turns, "
+            "every event follows from the recorded facts"
+        )
+        show.line("")
+        show.line("Look at what happened, and change it:")
+        for text in (
+            f"cd {show.plain(folder)} && git log --graph --oneline engine/{sample.FEATURE}",
+            "engine why greet            the path, tables and policies that decided about a task",
+            "engine ledger show          every fact and event",
+            "engine bundle copy lock     your own processes, tables and policies, to edit",
+        ):
+            show.line(f"  {text}")
+    return _EXIT[result.status]
+
+
+def init(
+    project: ProjectFolder = HERE,
+    force: Annotated[bool, typer.Option("--force", help="Write the configuration anew.")] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Make .engine/ with a commented configuration for this repository."""
+    from engine.runtime.home import initialise
+    from engine.settings import find_project_root
+
+    done = initialise(find_project_root(project.resolve()), force=force)
+    if as_json:
+        show.as_json(
+            "init",
+            {
+                "written": [str(path) for path in done.written],
+                "kept": [str(path) for path in done.kept],
+                "stack": done.stack,
+            },
+        )
+        return 0
+    for path in done.written:
+        show.line(f"wrote {show.plain(path)}")
+    for path in done.kept:
+        show.line(f"kept  {show.plain(path)} (use --force to write it anew)")
+    show.line(
+        f"language: {done.stack}. Next: put a task graph in .engine/specs/NAME/task-graph.json"
+    )
+    show.line("and start it with: engine run --feature NAME")
+    return 0
+
+
+def run(
+    feature: Feature,
+    project: ProjectFolder = HERE,
+    workers: Annotated[
+        int | None, typer.Option("--workers", "-w", help="Workers at a time.")
+    ] = None,
+    mode: Annotated[str | None, typer.Option(help="waves or dag.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan, do nothing.")] = False,
+    timeout: Annotated[
+        int | None, typer.Option(help="Stop after so many seconds; run again to go on.")
+    ] = None,
+    new: Annotated[
+        bool, typer.Option("--new", help="Start another run, not the unfinished one.")
+    ] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Carry out a feature; goes on with its unfinished run if there is one."""
+    engine = open_engine(project, run__workers=workers, run__mode=mode)
+    if dry_run:
+        return _show_plan(engine.plan(feature), as_json=as_json)
+    result = _carry_out(engine, feature, as_json=as_json, new=new, timeout_s=timeout)
+    if as_json:
+        import orjson
+
+        sys.stdout.write(orjson.dumps(dict(result.report)).decode() + "\n")
+    else:
+        show.report(result.report)
+        _show_waiting(result)
+    if _Interrupt.count:
+        return 130
+    return _EXIT[result.status]
+
+
+def status(
+    project: ProjectFolder = HERE,
+    run_id: RunOption = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Redraw until the run ends.")] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Show the newest run, or the one named."""
+    from engine.runtime.report import build_report
+
+    engine = open_engine(project)
+    with engine.store() as store:
+        row = engine.find_run(store, run_id)
+        if watch and not as_json:
+            return _watch(engine, row.id)
+        body = build_report(store, row.id)
+    if as_json:
+        show.as_json("status", {"report": body})
+    else:
+        show.report(body)
+    return 0
+
+
+def logs(
+    task: Annotated[str | None, typer.Argument(help="Task id; all tasks without.")] = None,
+    project: ProjectFolder = HERE,
+    run_id: RunOption = None,
+    tail: Annotated[int, typer.Option(help="Last lines of each log; 0 for all.")] = 100,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on printing.")] = False,
+) -> int:
+    """Print what workers wrote."""
+    from engine.errors import UsageError
+
+    engine = open_engine(project)
+    with engine.store() as store:
+        row = engine.find_run(store, run_id)
+    folder = engine.project.home / "logs" / row.id
+    files = sorted(folder.glob(f"{task}.*.log" if task else "*.log"))
+    if not files:
+        raise UsageError(
+            f"there are no logs of {task or 'this run'}",
+            where=f"run {row.id}",
+            hint="See `engine status`.",
+        )
+    for file in files:
+        if len(files) > 1:
+            show.line(f"== {show.plain(file.name)}")
+        lines = file.read_text("utf-8", errors="replace").splitlines()
+        for text in lines[-tail:] if tail else lines:
+            show.line(show.plain(text))
+    while follow:
+        _follow(files[-1])
+    return 0
+
+
+def stop(
+    project: ProjectFolder = HERE,
+    run_id: RunOption = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Do not wait for running workers.")
+    ] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Ask the engine of a run to stop: running workers finish first; --force ends them."""
+    return _command(project, run_id, "stop", {"force": force}, as_json, "stopping")
+
+
+def approve(
+    run_id: Annotated[str, typer.Argument(help="Run id, or the start of one.")],
+    element: Annotated[str, typer.Argument(help="Element id of the waiting user task.")],
+    variable: Annotated[
+        list[str] | None, typer.Option("--var", help="Answer as name=JSON; repeat for more.")
+    ] = None,
+    project: ProjectFolder = HERE,
+    as_json: AsJson = False,
+) -> int:
+    """Complete a user task: who and when go into the ledger. Then `engine run` goes on."""
+    body = {"element": element, "variables": _variables(variable or ()), "by": _person()}
+    return _command(project, run_id, "approve", body, as_json, f"approved {element}")
+
+
+def retry(
+    element: Annotated[str, typer.Argument(help="Task id or element id of the incident.")],
+    project: ProjectFolder = HERE,
+    run_id: RunOption = None,
+    as_json: AsJson = False,
+) -> int:
+    """Try again what stands in an incident. Then `engine run` goes on."""
+    body = {"element": element, "variables": {}, "by": _person()}
+    return _command(project, run_id, "resolve", body, as_json, f"will try {element} again")
+
+
+def cleanup(
+    project: ProjectFolder = HERE,
+    feature: Annotated[str | None, typer.Option("--feature", "-f", help="Only this one.")] = None,
+    keep_branches: Annotated[
+        bool, typer.Option("--keep-branches/--drop-branches", help="Quarantine branches.")
+    ] = True,
+    as_json: AsJson = False,
+) -> int:
+    """Remove workspaces and checkouts. Work that is not merged is kept first; no commit is deleted."""
+    from engine.store import EngineLock
+    from engine.workspaces import Repository
+
+    engine = open_engine(project)
+    with engine.store() as store:
+        features = {row.feature for row in store.runs() if feature in {None, row.feature}}
+        locks = [
+            EngineLock.acquire(engine.project.home, f"feature-{name}") for name in sorted(features)
+        ]
+        with Repository.open(engine.project.home, engine.project.root, None) as repository:
+            done = repository.cleanup(feature, keep_branches=keep_branches)
+        for lock in locks:
+            lock.release()
+    if as_json:
+        show.as_json(
+            "cleanup",
+            {
+                "removed": [str(path) for path in done.removed],
+                "kept": dict(done.kept),
+                "deleted_branches": list(done.deleted_branches),
+            },
+        )
+        return 0
+    for path in done.removed:
+        show.line(f"removed {show.plain(path)}")
+    for ref, commit in done.kept.items():
+        show.line(f"kept    {show.plain(ref)} at {show.short(commit)}")
+    if not done.removed:
+        show.line("nothing to remove")
+    return 0
+
+
+def doctor(project: ProjectFolder = HERE, as_json: AsJson = False) -> int:
+    """Check what the engine needs on this machine and in this project."""
+    from engine.runtime.diagnosis import diagnose
+
+    findings = diagnose(project.resolve())
+    bad = [finding for finding in findings if finding.result == "failed"]
+    if as_json:
+        show.as_json(
+            "doctor",
+            {
+                "ok": not bad,
+                "checks": [
+                    {"name": f.name, "result": f.result, "text": f.text, "hint": f.hint}
+                    for f in findings
+                ],
+            },
+        )
+    else:
+        for finding in findings:
+            hint = f" {finding.hint}" if finding.hint and finding.result != "ok" else ""
+            show.line(
+                f"{show.coloured(finding.result):<8} {finding.name}: {show.plain(finding.text)}{hint}"
+            )
+    return 6 if bad else 0
+
+
+# ---- private steps
+
+
+def _carry_out(
+    engine: Engine,
+    feature: str,
+    *,
+    as_json: bool,
+    new: bool = False,
+    timeout_s: int | None = None,
+) -> RunResult:
+    watch: Callable[[str, Fact, Sequence[Event]], None] | None = None
+    if not as_json:
+        from engine.cli.progress import Progress
+
+        watch = Progress().take
+    return engine.run_feature(
+        feature, new=new, timeout_s=timeout_s, watch=watch, on_start=_Interrupt.install
+    )
+
+
+class _Interrupt:
+    """First Ctrl-C or SIGTERM: stop workers, record it, end. Second: end at once."""
+
+    count = 0
+
+    @classmethod
+    def install(cls, conductor: Conductor, run: str) -> None:
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+
+        def stop() -> None:
+            cls.count += 1
+            if cls.count > 1:
+                signal.signal(signal.SIGINT, signal.SIG_DFL)
+                signal.raise_signal(signal.SIGINT)
+            show.note(f"stopping run {run}; `engine run` goes on with it")
+            conductor.stop(force=True)
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop)
+
+
+def _prove(engine: Engine, run: str) -> dict[str, Any]:
+    from engine.runtime.proof import replay_run, verify_run
+
+    with engine.store() as store:
+        verified = verify_run(store, run)
+        replayed = replay_run(store, run)
+    return {"verified_entries": verified.entries, "replayed": replayed.turns}
+
+
+def _show_plan(plan: Any, *, as_json: bool) -> int:
+    if as_json:
+        show.as_json("plan", dict(plan))
+        return 0
+    show.line(
+        f"{plan['task_count']} tasks, at most {plan['widest']} at a time, mode {plan['mode']} "
+        f"({show.plain(plan['file'])})"
+    )
+    show.table(
+        ("wave", "level", "tasks"),
+        [
+            (
+                str(wave["number"]),
+                str(wave["level"]),
+                show.plain(" ".join(task["id"] for task in wave["tasks"])),
+            )
+            for wave in plan["waves"]
+        ],
+    )
+    show.line("Nothing was done (dry run).")
+    return 0
+
+
+def _show_waiting(result: RunResult) -> None:
+    for item in result.waiting:
+        show.line(
+            f"[yellow]waiting[/] {item.kind} {show.plain(item.element)}: {show.plain(item.text)}"
+        )
+        verb = (
+            f"engine approve {result.run} {item.element}"
+            if item.kind == "approval"
+            else f"engine retry {item.element}"
+        )
+        show.line(f"        {show.plain(verb)}, then engine run again")
+
+
+def _watch(engine: Engine, run: str) -> int:
+    from engine.runtime.report import build_report
+
+    def draw() -> Any:
+        with engine.store() as store:
+            return build_report(store, run)
+
+    if not show.is_live():
+        body = draw()
+        while body["status"] == "running":
+            show.line(_one_line(body))
+            time.sleep(1)
+            body = draw()
+        show.report(body)
+        return 0
+    from rich.live import Live
+
+    from engine.cli.progress import panel
+
+    with Live(panel(draw()), refresh_per_second=4, transient=True) as live:
+        while (body := draw())["status"] == "running":
+            live.update(panel(body))
+            time.sleep(0.5)
+    show.report(body)
+    return 0
+
+
+def _one_line(body: Any) -> str:
+    counts: dict[str, int] = {}
+    for task in body["tasks"]:
+        counts[task["state"]] = counts.get(task["state"], 0) + 1
+    told = ", ".join(f"{counts[state]} {state}" for state in show.STATES if state in counts)
+    return f"{datetime.now(UTC):%H:%M:%S} {told}"
+
+
+def _follow(file: Path) -> None:
+    with file.open(encoding="utf-8", errors="replace") as stream:
+        stream.seek(0, 2)
+        while True:
+            text = stream.readline()
+            if text:
+                show.line(show.plain(text.rstrip("\n")))
+            else:
+                time.sleep(0.2)
+
+
+def _command(
+    project: Path, run_id: str | None, kind: str, body: dict[str, Any], as_json: bool, told: str
+) -> int:
+    """Leave a command for the engine of a run; it is taken at once by a live one, else by the next."""
+    from engine.errors import UsageError
+
+    engine = open_engine(project)
+    with engine.store() as store:
+        row = engine.find_run(store, run_id)
+        if row.is_finished:
+            raise UsageError(
+                f"run {row.id} has ended ({row.status})",
+                hint="Start another with `engine run --feature NAME --new`.",
+            )
+        number = store.send_command(row.id, kind, body, datetime.now(UTC))
+    if as_json:
+        show.as_json("command", {"run": row.id, "kind": kind, "command": number})
+    else:
+        show.line(f"run {row.id}: {show.plain(told)}")
+    return 0
+
+
+def _variables(given: Sequence[str]) -> dict[str, Any]:
+    import json
+    from decimal import Decimal
+
+    from engine.errors import UsageError
+
+    found: dict[str, Any] = {}
+    for text in given:
+        name, sign, value = text.partition("=")
+        if not sign or not name.isidentifier():
+            raise UsageError("--var", expected="name=JSON", got=text)
+        try:
+            found[name] = json.loads(value, parse_float=Decimal)
+        except ValueError:
+            found[name] = value
+    return found
+
+
+def _person() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"

@@ -1,0 +1,659 @@
+"""The loop of one run: facts in, turns committed, effects out.
+
+Invariants
+- Only this loop advances instances. A turn is one fact with the events it caused, and one ledger entry.
+- Nothing is launched before the turn that asks for it is on disk. Facts answered meanwhile wait for the next turn.
+- A child instance ends, and its parent learns of it, in one transaction.
+- After a kill, open instances are rebuilt from their recorded facts; their events must come out as recorded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from engine.core.definitions import Definitions
+from engine.core.model import (
+    ROOT_INSTANCE,
+    BpmnErrorThrown,
+    ChildCancelled,
+    ChildEnded,
+    ChildEscalated,
+    ChildRequested,
+    EscalationThrown,
+    Event,
+    Fact,
+    Failure,
+    IncidentRaised,
+    IncidentResolved,
+    InstanceCancelled,
+    InstanceEnded,
+    InstanceId,
+    InstanceStarted,
+    Job,
+    JobCancelled,
+    JobCompleted,
+    JobCreated,
+    JobFailed,
+    SignalBroadcast,
+    SignalThrown,
+    TimerCancelled,
+    TimerFired,
+    TimerScheduled,
+    UserTaskCancelled,
+    UserTaskCompleted,
+    UserTaskCreated,
+    Variables,
+    Verdict,
+    VerdictGiven,
+    VerdictRequested,
+)
+from engine.core.process import Instance, advance, start
+from engine.errors import BpmnError, ContractError, DefinitionError, IntegrityError
+from engine.handlers import Activation, Handlers, World
+from engine.ledger import Draft, EntryType, event_to_json, note, turn
+from engine.runtime.recorder import Recorder
+from engine.store import Change, CommandTaken, InstanceClosed, InstanceOpened
+
+COMMAND_POLL_S = 0.25
+
+
+class Clock:
+    """Wall time in UTC that never goes back, so that entries of one engine are in order."""
+
+    def __init__(self) -> None:
+        self._last = datetime.min.replace(tzinfo=UTC)
+
+    def now(self) -> datetime:
+        self._last = max(self._last, datetime.now(UTC))
+        return self._last
+
+
+class Judge(Protocol):
+    """Answers policy gateways. A plain callable keeps the policy back ends out of this module."""
+
+    async def __call__(self, package: str, input_: object, now: datetime) -> Verdict: ...
+
+
+class Witness(Protocol):
+    """What the world records beside the process's own turns, in the same transaction."""
+
+    def verdict_drafts(
+        self, package: str, input_: object, verdict: Verdict, at: datetime
+    ) -> list[Draft]: ...
+    def task_of(self, process: str, variables: Variables) -> str: ...
+    def ended_changes(self, process: str, variables: Variables) -> list[Change]: ...
+
+
+@dataclass
+class Open:
+    """What an instance waits for; folded from its events, so that a rebuilt instance knows it again."""
+
+    process: str
+    parent: str = ""
+    task: str = ""
+    jobs: dict[str, Job] = field(default_factory=dict)
+    timers: dict[str, datetime] = field(default_factory=dict)
+    tasks: dict[str, UserTaskCreated] = field(default_factory=dict)
+    verdicts: dict[str, VerdictRequested] = field(default_factory=dict)
+    children: dict[str, ChildRequested] = field(default_factory=dict)
+    incidents: dict[str, IncidentRaised] = field(default_factory=dict)
+
+    def apply(self, fact: Fact, events: Sequence[Event]) -> None:
+        """Fold one turn: what the fact answered is closed, what the events ask for is open."""
+        match fact:
+            case JobCompleted(job=key) | JobFailed(job=key) | BpmnErrorThrown(job=key):
+                self.jobs.pop(key, None)
+            case TimerFired(timer=key):
+                self.timers.pop(key, None)
+            case UserTaskCompleted(task=key):
+                self.tasks.pop(key, None)
+            case VerdictGiven(request=key):
+                self.verdicts.pop(key, None)
+            case ChildEnded(child=key):
+                self.children.pop(key, None)
+            case IncidentResolved(incident=key):
+                self.incidents.pop(key, None)
+            case _:
+                pass
+        for event in events:
+            self._apply(event)
+
+    def _apply(self, event: Event) -> None:
+        match event:
+            case JobCreated(job=job):
+                self.jobs[local_key(job)] = job
+            case JobCancelled(job=key):
+                self.jobs.pop(key, None)
+            case TimerScheduled(timer=key, due=due):
+                self.timers[key] = due
+            case TimerCancelled(timer=key):
+                self.timers.pop(key, None)
+            case UserTaskCreated(task=key):
+                self.tasks[key] = event
+            case UserTaskCancelled(task=key):
+                self.tasks.pop(key, None)
+            case VerdictRequested(request=key):
+                self.verdicts[key] = event
+            case ChildRequested(child=key):
+                self.children[key] = event
+            case ChildCancelled(child=key):
+                self.children.pop(key, None)
+            case IncidentRaised(incident=key):
+                self.incidents[key] = event
+            case _:
+                pass
+
+
+def local_key(job: Job) -> str:
+    """Return the job's key inside its instance: `{element}#{visit}.{attempt}`."""
+    return f"{job.element}#{job.visit}.{job.attempt}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waiting:
+    """Something only a person can give: a user task or a decision about an incident."""
+
+    instance: str
+    element: str
+    key: str
+    kind: str  #: approval or incident
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """How the loop ended. `state` is completed, failed, cancelled, waiting or stopped."""
+
+    state: str
+    variables: Variables = field(default_factory=dict)
+    code: str = ""
+    message: str = ""
+    waiting: tuple[Waiting, ...] = ()
+
+
+class Conductor:
+    """Carries the instances of one run until the root ends, everything waits for people, or it is told to stop."""
+
+    def __init__(
+        self,
+        *,
+        run: str,
+        definitions: Definitions,
+        recorder: Recorder,
+        handlers: Handlers,
+        world: World,
+        witness: Witness,
+        judge: Judge,
+        clock: Clock,
+        window: int = 64,
+        watch: Callable[[str, Fact, Sequence[Event]], None] | None = None,
+    ) -> None:
+        self._run = run
+        self._definitions = definitions
+        self._recorder = recorder
+        self._handlers = handlers
+        self._world = world
+        self._witness = witness
+        self._judge = judge
+        self._clock = clock
+        self._window = window
+        self._watch = watch
+        self._instances: dict[str, Instance] = {}
+        self._open: dict[str, Open] = {}
+        self._unstarted: dict[str, deque[ChildRequested]] = {}
+        self._live_children: dict[str, int] = {}
+        self._due: list[tuple[datetime, str, str]] = []
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._inbox: asyncio.Queue[tuple[str, Fact]] = asyncio.Queue()
+        self._ended: Ended | None = None
+        self._stopping = False
+        self._looked_at = 0.0
+
+    # ---- public
+
+    async def start(self, process: str, variables: Variables) -> None:
+        """Begin the root instance."""
+        self._inbox.put_nowait(
+            (
+                ROOT_INSTANCE,
+                InstanceStarted(at=self._clock.now(), process=process, variables=variables),
+            )
+        )
+
+    def rebuild(self) -> None:
+        """Rebuild every open instance from its recorded facts. Raises IntegrityError when events come out otherwise."""
+        store = self._recorder.store
+        rows = store.open_instances(self._run)
+        for row in rows:
+            for recorded in store.facts(self._run, row.instance):
+                events = self._advance(row.instance, recorded.fact) or ()
+                if [event_to_json(event) for event in events] != [
+                    event_to_json(event) for event in recorded.events
+                ]:
+                    raise IntegrityError(
+                        f"instance {row.instance} does not come out as recorded",
+                        where=f"entry {recorded.seq}",
+                        hint="Run `engine ledger verify` and `engine replay`; nothing was changed.",
+                    )
+        live = {row.instance for row in rows}
+        for instance, opened in self._open.items():
+            for child, request in opened.children.items():
+                if child in live:
+                    self._live_children[instance] = self._live_children.get(instance, 0) + 1
+                else:
+                    self._unstarted.setdefault(instance, deque()).append(request)
+            for key, due in opened.timers.items():
+                heapq.heappush(self._due, (due, instance, key))
+
+    def is_empty(self) -> bool:
+        """Return whether no instance is open: after `rebuild`, a run that never began."""
+        return not self._open
+
+    async def resume(self) -> None:
+        """After `rebuild`: ask again for everything that is open."""
+        turns: deque[tuple[str, Fact]] = deque()
+        for instance in list(self._unstarted):
+            self._start_children(instance, turns)
+        for instance, opened in list(self._open.items()):
+            for request in opened.verdicts.values():
+                turns.append((instance, await self._verdict(request)))
+        for instance, opened in self._open.items():
+            for job in opened.jobs.values():
+                self._dispatch(instance, job)
+        for item in turns:
+            self._inbox.put_nowait(item)
+
+    async def serve(self) -> Ended:
+        """Carry on until an end is reached; cancels what still runs before it returns."""
+        try:
+            while self._ended is None:
+                batch = await self._next_batch()
+                if batch:
+                    await self._take(batch)
+                elif self._ended is None and self._is_idle():
+                    self._ended = self._idle_end()
+            return self._ended
+        finally:
+            await self._cancel_running()
+
+    def stop(self, *, force: bool = False) -> None:
+        """Start nothing more; end when what runs has ended, or at once with `force`."""
+        self._stopping = True
+        if force:
+            self._ended = Ended(state="stopped")
+        self._inbox.put_nowait(("", SignalBroadcast(at=self._clock.now(), name="")))
+
+    def waiting(self) -> tuple[Waiting, ...]:
+        """Return what only a person can go on with."""
+        found = []
+        for instance, opened in self._open.items():
+            for key, task in opened.tasks.items():
+                found.append(
+                    Waiting(
+                        instance=instance,
+                        element=key.partition("#")[0],
+                        key=key,
+                        kind="approval",
+                        text=task.name,
+                    )
+                )
+            for key, incident in opened.incidents.items():
+                found.append(
+                    Waiting(
+                        instance=instance,
+                        element=incident.element,
+                        key=key,
+                        kind="incident",
+                        text=f"{incident.code}: {incident.message}",
+                    )
+                )
+        return tuple(found)
+
+    # ---- one round
+
+    async def _next_batch(self) -> list[tuple[str, Fact]]:
+        """Wait for facts, a due timer or the next look at commands; return all facts that are there."""
+        batch = self._due_timers()
+        if not batch and self._inbox.empty():
+            if self._is_idle() and not self._commands_wait():
+                return []
+            timeout = self._poll_s()
+            try:
+                batch.append(await asyncio.wait_for(self._inbox.get(), timeout))
+            except TimeoutError:
+                batch.extend(self._due_timers())
+        while not self._inbox.empty():
+            batch.append(self._inbox.get_nowait())
+        if self._commands_wait():
+            batch.extend(await self._take_commands())
+        return [item for item in batch if item[0]]
+
+    async def _take(self, batch: Sequence[tuple[str, Fact]]) -> None:
+        """Advance every fact and what follows from it, commit all turns together, then act."""
+        queue = deque(batch)
+        drafts: list[Draft] = []
+        changes: list[Change] = []
+        effects: list[tuple[str, Event]] = []
+        while queue:
+            instance, fact = queue.popleft()
+            if not self._is_expected(instance, fact):
+                continue
+            events = self._advance(instance, fact)
+            if events is None:
+                continue
+            opened = self._open[instance]
+            drafts.append(turn(instance, fact, events, task=opened.task))
+            if isinstance(fact, InstanceStarted):
+                changes.append(
+                    InstanceOpened(instance=instance, process=fact.process, parent=fact.parent)
+                )
+            if self._watch is not None:
+                self._watch(instance, fact, events)
+            for event in events:
+                await self._follow(instance, event, queue, drafts, changes, effects)
+        if drafts or changes:
+            await self._recorder.commit(drafts, changes)
+        for instance, event in effects:
+            self._act(instance, event)
+
+    def _is_expected(self, instance: str, fact: Fact) -> bool:
+        """Return whether the fact can have an effect: not late, and no child that its parent gave up."""
+        if isinstance(fact, InstanceStarted) and fact.parent:
+            parent = self._open.get(fact.parent)
+            return parent is not None and instance in parent.children
+        return isinstance(fact, InstanceStarted) or instance in self._instances
+
+    def _advance(self, instance: str, fact: Fact) -> tuple[Event, ...] | None:
+        """Advance one instance; None when the fact had no effect (late, doubled)."""
+        if isinstance(fact, InstanceStarted):
+            step = start(self._definitions, self._run, InstanceId(instance), fact)
+            self._open[instance] = Open(
+                process=fact.process,
+                parent=fact.parent,
+                task=self._witness.task_of(fact.process, fact.variables),
+            )
+        else:
+            step = advance(self._definitions, self._instances[instance], fact)
+        if step.ignored:
+            return None
+        self._instances[instance] = step.instance
+        self._open[instance].apply(fact, step.events)
+        return step.events
+
+    async def _follow(
+        self,
+        instance: str,
+        event: Event,
+        queue: deque[tuple[str, Fact]],
+        drafts: list[Draft],
+        changes: list[Change],
+        effects: list[tuple[str, Event]],
+    ) -> None:
+        """Queue the facts that an event answers inside this turn, and keep its effects for after the commit."""
+        match event:
+            case VerdictRequested():
+                fact = await self._verdict(event)
+                queue.append((instance, fact))
+                drafts.extend(
+                    self._witness.verdict_drafts(event.package, event.input, fact.verdict, fact.at)
+                )
+            case ChildRequested():
+                self._unstarted.setdefault(instance, deque()).append(event)
+                self._start_children(instance, queue)
+            case ChildCancelled(child=child):
+                self._cancel_child(instance, child, queue)
+            case EscalationThrown(code=code, variables=variables):
+                parent = self._open[instance].parent
+                if parent:
+                    queue.append(
+                        (
+                            parent,
+                            ChildEscalated(
+                                at=self._clock.now(),
+                                child=InstanceId(instance),
+                                code=code,
+                                variables=variables,
+                            ),
+                        )
+                    )
+            case SignalThrown(name=name, variables=variables):
+                for other in list(self._instances):
+                    queue.append(
+                        (
+                            other,
+                            SignalBroadcast(at=self._clock.now(), name=name, variables=variables),
+                        )
+                    )
+            case InstanceEnded():
+                self._end_instance(instance, event, queue, changes)
+            case JobCreated() | JobCancelled() | TimerScheduled():
+                effects.append((instance, event))
+            case _:
+                pass
+
+    def _end_instance(
+        self,
+        instance: str,
+        event: InstanceEnded,
+        queue: deque[tuple[str, Fact]],
+        changes: list[Change],
+    ) -> None:
+        opened = self._open.pop(instance)
+        self._instances.pop(instance, None)
+        changes.append(InstanceClosed(instance=instance, state=event.state))
+        changes.extend(self._witness.ended_changes(opened.process, event.variables))
+        if not opened.parent:
+            self._ended = Ended(
+                state=event.state, variables=event.variables, code=event.code, message=event.message
+            )
+            return
+        if opened.parent in self._open:
+            queue.append(
+                (
+                    opened.parent,
+                    ChildEnded(
+                        at=self._clock.now(),
+                        child=InstanceId(instance),
+                        state=event.state,
+                        variables=event.variables,
+                        code=event.code,
+                        message=event.message,
+                    ),
+                )
+            )
+            self._live_children[opened.parent] -= 1
+            self._start_children(opened.parent, queue)
+
+    def _start_children(self, parent: str, queue: deque[tuple[str, Fact]]) -> None:
+        """Start requested children of `parent` in their order, while the window has room."""
+        waiting = self._unstarted.get(parent)
+        while waiting and self._live_children.get(parent, 0) < self._window:
+            request = waiting.popleft()
+            if request.child not in self._open.get(parent, Open(process="")).children:
+                continue  # cancelled before it began
+            self._live_children[parent] = self._live_children.get(parent, 0) + 1
+            queue.append(
+                (
+                    request.child,
+                    InstanceStarted(
+                        at=self._clock.now(),
+                        process=request.process,
+                        variables=request.variables,
+                        parent=parent,
+                    ),
+                )
+            )
+
+    def _cancel_child(self, parent: str, child: str, queue: deque[tuple[str, Fact]]) -> None:
+        if child in self._instances:
+            queue.append(
+                (child, InstanceCancelled(at=self._clock.now(), reason=f"cancelled by {parent}"))
+            )
+
+    async def _verdict(self, request: VerdictRequested) -> VerdictGiven:
+        now = self._clock.now()
+        verdict = await self._judge(request.package, request.input, now)
+        return VerdictGiven(at=self._clock.now(), request=request.request, verdict=verdict)
+
+    # ---- effects, after the commit
+
+    def _act(self, instance: str, event: Event) -> None:
+        match event:
+            case JobCreated(job=job):
+                opened = self._open.get(instance)
+                if opened is not None and local_key(job) in opened.jobs:
+                    self._dispatch(instance, job)
+            case JobCancelled(job=key):
+                running = self._running.get(f"{instance}/{key}")
+                if running is not None:
+                    running.cancel()
+            case TimerScheduled(timer=key, due=due):
+                heapq.heappush(self._due, (due, instance, key))
+            case _:
+                pass
+
+    def _dispatch(self, instance: str, job: Job) -> None:
+        if self._stopping or self._ended is not None:
+            return  # stays open in the ledger; the next engine starts it
+        key = f"{instance}/{local_key(job)}"
+        task = asyncio.create_task(self._carry_out(instance, job), name=key)
+        self._running[key] = task
+        task.add_done_callback(lambda _: self._running.pop(key, None))
+
+    async def _carry_out(self, instance: str, job: Job) -> None:
+        """Run the handler of one job and hand its outcome in as a fact."""
+        fact: Fact
+        key = local_key(job)
+        spec = self._handlers.find(job.type)
+        try:
+            if spec is None:
+                raise DefinitionError(
+                    f"no handler is installed for job type {job.type}", where=job.element
+                )
+            variables = await spec.handler(Activation(job=job, world=self._world))
+            fact = JobCompleted(at=self._clock.now(), job=key, variables=variables)
+        except BpmnError as error:
+            fact = BpmnErrorThrown(
+                at=self._clock.now(),
+                job=key,
+                code=error.code,
+                message=error.message,
+                variables=error.variables,  # type: ignore[arg-type]  # handlers give JSON; the ledger refuses the rest
+            )
+        except Exception as error:  # a handler may fail in any way; it must never end the loop
+            fact = JobFailed(at=self._clock.now(), job=key, failure=_failure(error))
+        self._inbox.put_nowait((instance, fact))
+
+    def _due_timers(self) -> list[tuple[str, Fact]]:
+        now = self._clock.now()
+        found: list[tuple[str, Fact]] = []
+        while self._due and self._due[0][0] <= now:
+            _, instance, key = heapq.heappop(self._due)
+            opened = self._open.get(instance)
+            if opened is not None and key in opened.timers:
+                found.append((instance, TimerFired(at=now, timer=key)))
+        return found
+
+    # ---- people and other processes
+
+    def _commands_wait(self) -> bool:
+        """Look for commands, at most every COMMAND_POLL_S."""
+        now = asyncio.get_running_loop().time()
+        if now - self._looked_at < COMMAND_POLL_S:
+            return False
+        self._looked_at = now
+        return bool(self._recorder.store.commands(self._run))
+
+    async def _take_commands(self) -> list[tuple[str, Fact]]:
+        """Turn commands of other processes (`engine stop`, `approve`, `retry`) into facts; each is recorded."""
+        facts: list[tuple[str, Fact]] = []
+        drafts: list[Draft] = []
+        changes: list[Change] = []
+        for command in self._recorder.store.commands(self._run):
+            now = self._clock.now()
+            body = command.body
+            answered = "taken"
+            if command.kind == "stop":
+                self.stop(force=bool(body.get("force")))
+            elif command.kind in {"approve", "resolve"}:
+                fact = self._personal_fact(command.kind, body, now)
+                answered = "taken" if fact else "nothing waits under that name"
+                facts.extend([fact] if fact else [])
+            else:
+                answered = "unknown command"
+            drafts.append(
+                note(
+                    EntryType.COMMAND_RECEIVED,
+                    now,
+                    {"kind": command.kind, "body": body, "answer": answered},
+                )
+            )
+            changes.append(CommandTaken(command=command.id))
+        await self._recorder.commit(drafts, changes)
+        return facts
+
+    def _personal_fact(
+        self, kind: str, body: Mapping[str, object], now: datetime
+    ) -> tuple[str, Fact] | None:
+        element = str(body.get("element", ""))
+        by = str(body.get("by", ""))
+        given = body.get("variables")
+        variables: Variables = given if isinstance(given, Mapping) else {}
+        wanted = "approval" if kind == "approve" else "incident"
+        for item in self.waiting():
+            if item.kind == wanted and element in {
+                item.element,
+                item.key,
+                f"{item.instance}/{item.key}",
+            }:
+                if wanted == "approval":
+                    return item.instance, UserTaskCompleted(
+                        at=now, task=item.key, variables=variables, by=by
+                    )
+                return item.instance, IncidentResolved(
+                    at=now, incident=item.key, variables=variables, by=by
+                )
+        return None
+
+    # ---- ends
+
+    def _is_idle(self) -> bool:
+        """Nothing runs, nothing is due some day, nothing is in the inbox."""
+        return not self._running and self._inbox.empty() and not (self._due and not self._stopping)
+
+    def _idle_end(self) -> Ended:
+        if self._stopping:
+            return Ended(state="stopped")
+        waiting = self.waiting()
+        if waiting:
+            return Ended(state="waiting", waiting=waiting)
+        raise IntegrityError(
+            "the run has nothing to do and has not ended",
+            where=f"run {self._run}",
+            hint="This is a bug of the engine: please report it with `engine ledger export`.",
+        )
+
+    def _poll_s(self) -> float:
+        if not self._due:
+            return COMMAND_POLL_S
+        ahead: timedelta = self._due[0][0] - self._clock.now()
+        return min(COMMAND_POLL_S, max(0.0, ahead.total_seconds()))
+
+    async def _cancel_running(self) -> None:
+        running = list(self._running.values())
+        for task in running:
+            task.cancel()
+        if running:
+            await asyncio.gather(*running, return_exceptions=True)
+
+
+def _failure(error: Exception) -> Failure:
+    text = str(error) or type(error).__name__
+    kind = "contract" if isinstance(error, ContractError | DefinitionError) else "exception"
+    return Failure(message=text[:2000], class_=kind)

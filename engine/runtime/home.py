@@ -1,0 +1,203 @@
+"""Making an engine home: configuration with comments, ignore rule, nothing clobbered."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.errors import EnvironmentFailure, UsageError
+from engine.settings import FILE_NAME, HOME_NAME
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stack:
+    """What a repository is written in, and the gate commands that suit it: (name, tier, command)."""
+
+    name: str
+    gates: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Initialised:
+    """What `initialise` did: files it wrote, files it left as they were, and the stack it found."""
+
+    written: tuple[Path, ...]
+    kept: tuple[Path, ...]
+    stack: str
+
+
+_STACKS: tuple[tuple[str, Stack], ...] = (
+    (
+        "pyproject.toml",
+        Stack(
+            name="python",
+            gates=(
+                ("compile", "L0", "python3 -m compileall -q ."),
+                ("lint", "L0", "ruff check ."),
+                ("tests", "L1", "python3 -m pytest -q"),
+            ),
+        ),
+    ),
+    (
+        "Cargo.toml",
+        Stack(
+            name="rust",
+            gates=(("build", "L0", "cargo build --quiet"), ("tests", "L1", "cargo test --quiet")),
+        ),
+    ),
+    (
+        "go.mod",
+        Stack(
+            name="go",
+            gates=(("vet", "L0", "go vet ./..."), ("tests", "L1", "go test ./...")),
+        ),
+    ),
+    (
+        "package.json",
+        Stack(
+            name="javascript",
+            gates=(("tests", "L1", "npm test --silent"),),
+        ),
+    ),
+)
+_UNKNOWN = Stack(name="unknown", gates=())
+
+
+def detect_stack(root: Path) -> Stack:
+    """Return the first known stack whose marker file stands in `root`; one without gates when none does."""
+    for marker, stack in _STACKS:
+        if (root / marker).is_file():
+            return stack if marker != "package.json" else _javascript(root, stack)
+    if any(root.glob("*.py")) or any(root.glob("*/__init__.py")):
+        return Stack(name="python", gates=(("compile", "L0", "python3 -m compileall -q ."),))
+    return _UNKNOWN
+
+
+def initialise(root: Path, *, force: bool = False) -> Initialised:
+    """Write `.engine/engine.toml` and the ignore rule. Existing files stay unless `force` (configuration only).
+
+    Raises UsageError when `root` is no git repository, EnvironmentFailure when it cannot be written.
+    """
+    if not (root / ".git").exists():
+        raise UsageError(
+            "not a git repository", where=str(root), hint="Run `git init` and make a first commit."
+        )
+    home = root / HOME_NAME
+    stack = detect_stack(root)
+    written: list[Path] = []
+    kept: list[Path] = []
+    try:
+        home.mkdir(exist_ok=True)
+        (home / "specs").mkdir(exist_ok=True)
+        config = home / FILE_NAME
+        if config.exists() and not force:
+            kept.append(config)
+        else:
+            config.write_text(configuration(stack), "utf-8")
+            written.append(config)
+        if ignore(home):
+            written.append(home / ".gitignore")
+    except OSError as error:
+        raise EnvironmentFailure(
+            "the engine home cannot be written", where=str(home), got=error.strerror or str(error)
+        ) from error
+    return Initialised(written=tuple(written), kept=tuple(kept), stack=stack.name)
+
+
+def configuration(stack: Stack) -> str:
+    """Return the text of a new engine.toml for `stack`; every value that is commented out is the default."""
+    gates = "\n".join(
+        f"[[gates]]\nname = {json.dumps(name)}\ncommand = {json.dumps(command)}\n"
+        f'stage = "pre_merge"\ntier = "{tier}"\ntimeout_s = 600\n'
+        for name, tier, command in stack.gates
+    )
+    return _TEMPLATE.replace("@GATES@", gates or _NO_GATES)
+
+
+def _javascript(root: Path, stack: Stack) -> Stack:
+    """Return `stack` with the gates that package.json has scripts for."""
+    try:
+        scripts = json.loads((root / "package.json").read_text("utf-8")).get("scripts", {})
+    except (OSError, ValueError, AttributeError):
+        return stack
+    gates = [
+        (name, tier, f"npm run --silent {name}")
+        for name, tier in (("lint", "L0"), ("typecheck", "L0"), ("build", "L1"), ("test", "L1"))
+        if name in scripts
+    ]
+    return Stack(name=stack.name, gates=tuple(gates))
+
+
+def ignore(home: Path) -> bool:
+    """Keep the engine home out of the user's diffs by an ignore file of its own; no tracked file changes."""
+    file = home / ".gitignore"
+    if file.is_file():
+        return False
+    file.write_text("*\n", "utf-8")
+    return True
+
+
+_NO_GATES = """\
+# No gate command could be guessed for this repository. A gate is a command that must exit with 0:
+# [[gates]]
+# name = "tests"
+# command = "make test"
+# stage = "pre_merge"        # or "final"
+# tier = "L0"                # runs when decisions/gate_tier.dmn asks for this level or more
+# timeout_s = 600
+"""
+
+_TEMPLATE = """\
+# Configuration of this project for `engine`. What is commented out is the default.
+# Every key: docs/reference/configuration.md; where a value comes from: engine config show --origin
+
+# bundle = "engine-bundle"   # own processes, tables and policies; made by `engine bundle copy DIR`
+
+[run]
+# workers = 4                # without it decisions/worker_count.dmn decides
+# max_workers = 10
+# mode = "waves"             # or "dag": dependencies alone decide
+# base_branch = "main"       # without it the branch that is checked out
+# promote = "none"           # or "ff": fast-forward the base branch after a completed run
+
+[timeouts]
+# task_s = 1800
+# silence_s = 600
+# verification_s = 600
+
+[manifest]
+# enforcement = "block"      # writes outside a task's declared files: off, warn or block
+
+# Gates run on the very commit that is about to be merged, in a fresh workspace.
+@GATES@
+[doctor]
+# command = "make smoke"     # run after each merge; decisions/rollback_trigger.dmn says what follows
+# timeout_s = 600
+
+[policy]
+# backend = "embedded"       # or "opa" with url = "http://127.0.0.1:8181"
+
+[security]
+# level = "standard"         # minimal, standard or strict
+
+[budgets]
+# tokens_per_task = 200000
+# cost_micros_per_run = 5000000
+# mode = "block"             # or "warn"
+
+# Workers are programs. `tool` of a task names one; "shell" is built in and runs the task's args.
+# Each of these works when the program is installed and logged in:
+#
+# [workers.claude]
+# command = ["claude", "-p", "--output-format", "stream-json", "--verbose", "--permission-mode", "acceptEdits"]
+# env_allow = ["HOME", "ANTHROPIC_API_KEY"]
+#
+# [workers.aider]
+# command = ["aider", "--yes-always", "--no-auto-commits", "--no-check-update", "--message", "{prompt}"]
+# env_allow = ["HOME", "ANTHROPIC_API_KEY", "OPENAI_API_KEY"]
+#
+# [workers.codex]
+# command = ["codex", "exec", "--json", "--sandbox", "workspace-write", "-"]
+# env_allow = ["HOME", "OPENAI_API_KEY"]
+"""

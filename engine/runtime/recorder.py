@@ -1,0 +1,105 @@
+"""Group commit: everything that is handed in while a transaction is under way goes together into the next one.
+
+One recorder writes for one run. After a failed commit nothing more is written: the engine must stop, because what
+the ledger holds is then known only to the next engine that reads it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+from engine.errors import EngineError, StoreError
+from engine.ledger import Draft, Sealed
+from engine.store import Change, Store
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Request:
+    drafts: Sequence[Draft]
+    changes: Sequence[Change]
+    checkpoint: bool
+    answer: asyncio.Future[list[Sealed]]
+
+
+class Recorder:
+    """Writes entries and state changes of one run from the event loop, through one writing thread."""
+
+    def __init__(self, store: Store, run: str) -> None:
+        self.store = store
+        self.run = run
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
+        self._waiting: list[_Request] = []
+        self._flusher: asyncio.Task[None] | None = None
+        self._broken: EngineError | None = None
+
+    async def commit(
+        self,
+        drafts: Sequence[Draft],
+        changes: Sequence[Change] = (),
+        *,
+        checkpoint: bool = False,
+    ) -> list[Sealed]:
+        """Return the sealed entries once they are on disk; with `checkpoint` a signed one follows them at once."""
+        if self._broken is not None:
+            raise self._broken
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[list[Sealed]] = loop.create_future()
+        self._waiting.append(
+            _Request(drafts=drafts, changes=changes, checkpoint=checkpoint, answer=answer)
+        )
+        if self._flusher is None:
+            self._flusher = loop.create_task(self._flush())
+        return await asyncio.shield(answer)
+
+    async def close(self) -> None:
+        """Wait for what is under way and end the writing thread."""
+        if self._flusher is not None:
+            await asyncio.wait([self._flusher])
+        self._thread.shutdown(wait=True)
+
+    async def _flush(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting, []
+                drafts = [draft for request in batch for draft in request.drafts]
+                changes = [change for request in batch for change in request.changes]
+                write = partial(
+                    self.store.append,
+                    self.run,
+                    drafts,
+                    changes,
+                    checkpoint=any(request.checkpoint for request in batch),
+                )
+                try:
+                    sealed = await loop.run_in_executor(self._thread, write)
+                except EngineError as error:
+                    self._fail(batch, error)
+                    return
+                except (
+                    Exception
+                ) as error:  # whatever broke the write, nothing may be written after it
+                    self._fail(batch, StoreError(f"the ledger cannot be written: {error}"))
+                    return
+                self._answer(batch, sealed)
+        finally:
+            self._flusher = None
+
+    def _answer(self, batch: Sequence[_Request], sealed: Sequence[Sealed]) -> None:
+        position = 0
+        for request in batch:
+            end = position + len(request.drafts)
+            if not request.answer.done():
+                request.answer.set_result(list(sealed[position:end]))
+            position = end
+
+    def _fail(self, batch: Sequence[_Request], error: EngineError) -> None:
+        self._broken = error
+        for request in [*batch, *self._waiting]:
+            if not request.answer.done():
+                request.answer.set_exception(error)
+        self._waiting = []

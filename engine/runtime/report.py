@@ -1,0 +1,175 @@
+"""What a run did, folded from its ledger: the contract run-report.v1, as JSON and as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from engine.core.model import Json
+from engine.ledger import Entry, EntryType
+from engine.store import Store
+
+_TYPES = (
+    EntryType.RUN_CREATED,
+    EntryType.RUN_FINISHED,
+    EntryType.RUN_STOPPED,
+    EntryType.RUN_RESUMED,
+    EntryType.GATE_FINISHED,
+    EntryType.VERDICT_RECORDED,
+    EntryType.MERGE_COMPLETED,
+    EntryType.MERGE_REFUSED,
+    EntryType.MERGE_VOIDED,
+    EntryType.ROLLBACK_COMPLETED,
+    EntryType.PUBLISH_REFUSED,
+)
+_OPEN_STATES = {"pending", "running"}
+
+
+def build_report(store: Store, run: str) -> dict[str, Json]:
+    """Return the report of `run` (contract run-report.v1) as its ledger tells it now."""
+    row = store.run(run)
+    entries = list(store.entries(run, types=_TYPES))
+    created: Any = entries[0].body  # Any: JSON of our own entry run.created
+    fold = _Fold()
+    for entry in entries:
+        fold.take(entry)
+    tasks = store.tasks(run)
+    waves: dict[int, list[str]] = {}
+    for task in tasks:
+        number = task.body.get("wave")
+        if isinstance(number, int):
+            waves.setdefault(number, []).append(task.task)
+    states = {task.task: task.state for task in tasks}
+    over = row.is_finished
+    return {
+        "schema": "engine.run-report/v1",
+        "run": run,
+        "feature": row.feature,
+        "status": row.status,
+        "integration_branch": created["integration_branch"],
+        "base": {"branch": created["base"]["branch"], "commit": created["base"]["commit"]},
+        "head": fold.head or created["base"]["head"],
+        "tasks": [
+            {
+                "id": task.task,
+                "state": _ended_state(task.state) if over else task.state,
+                "attempts": _whole(task.body.get("attempts")),
+                "commit": task.body.get("commit"),
+                "reason": str(task.body.get("reason") or ""),
+            }
+            for task in tasks
+        ],
+        "waves": [
+            {
+                "n": number,
+                "tasks": members,
+                "state": _wave_state([states[member] for member in members]),
+                "merge_commit": fold.merges.get(number),
+            }
+            for number, members in sorted(waves.items())
+        ],
+        "gates": fold.gates,
+        "notices": fold.notices,
+        "ledger": {"entries": row.entries, "head": row.head.hex()},
+        "bundle": f"sha256:{row.bundle}",
+        "seconds": max(0, round((row.changed_at - row.created_at).total_seconds())),
+    }
+
+
+def markdown(report: Mapping[str, Any]) -> str:
+    """Return the report as Markdown for people."""
+    lines = [
+        f"# Run {report['run']}: {report['feature']} {report['status']}",
+        "",
+        f"- branch `{report['integration_branch']}` at `{_short(report['head'])}`, "
+        f"from `{report['base']['branch'] or 'a detached HEAD'}` at `{_short(report['base']['commit'])}`",
+        f"- ledger: {report['ledger']['entries']} entries, head `{_short(report['ledger']['head'])}`",
+        f"- definitions: `{report['bundle']}`",
+        "",
+        "| task | state | attempts | commit | reason |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {task['id']} | {task['state']} | {task['attempts']} | {_short(task['commit'])} "
+        f"| {_cell(task['reason'])} |"
+        for task in report["tasks"]
+    ]
+    lines += ["", "| wave | tasks | state | merge |", "|---|---|---|---|"]
+    lines += [
+        f"| {wave['n']} | {', '.join(wave['tasks'])} | {wave['state']} | {_short(wave['merge_commit'])} |"
+        for wave in report["waves"]
+    ]
+    lines += ["", "| check | wave | verdict | reason |", "|---|---|---|---|"]
+    lines += [
+        f"| {gate['name']} | {gate['wave'] or ''} | {gate['verdict']} | {_cell(gate['reason'])} |"
+        for gate in report["gates"]
+    ]
+    lines += [f"- {notice}" for notice in report["notices"]]
+    return "\n".join(lines) + "\n"
+
+
+class _Fold:
+    """Gates, merges and notices, from entries in order."""
+
+    def __init__(self) -> None:
+        self.head: str | None = None
+        self.merges: dict[int, Json] = {}
+        self.gates: list[Json] = []
+        self.notices: list[Json] = []
+        self._wave = 1
+
+    def take(self, entry: Entry) -> None:
+        body: Any = entry.body  # Any: JSON of our own entries
+        match entry.type:
+            case EntryType.GATE_FINISHED if body["stage"] in {"pre_merge", "final"}:
+                self._gate(body["name"], body["stage"], body["result"], body["reason"])
+            case EntryType.GATE_FINISHED if body["stage"] == "doctor":
+                self._gate("doctor", "doctor", body["result"], body["reason"], back=1)
+            case EntryType.VERDICT_RECORDED if body["kind"] == "policy":
+                self._gate("policy merge", "pre_merge", body["verdict"], "; ".join(body["reasons"]))
+            case EntryType.MERGE_COMPLETED:
+                self.head = body["commit"]
+                if isinstance(body["wave"], int):
+                    self.merges[body["wave"]] = body["commit"]
+                    self._wave = body["wave"] + 1
+            case EntryType.ROLLBACK_COMPLETED:
+                self.head = body["commit"]
+                self.notices.append(f"rolled back to the tree of {body['sources'][0][:12]}")
+            case EntryType.MERGE_REFUSED:
+                self.notices.append("merge refused: " + "; ".join(body["reasons"]))
+            case EntryType.MERGE_VOIDED:
+                self.notices.append(f"merge voided: {body['reason']}")
+            case EntryType.PUBLISH_REFUSED:
+                self.notices.append(f"branch {body['branch']} was not moved: {body['reason']}")
+            case _:
+                pass
+
+    def _gate(self, name: str, stage: str, verdict: str, reason: str, back: int = 0) -> None:
+        wave = None if stage == "final" else max(1, self._wave - back)
+        self.gates.append({"name": name, "wave": wave, "verdict": verdict, "reason": reason})
+
+
+def _ended_state(state: str) -> str:
+    """A task that the run never came to is `na`; one that was under way when it ended is `blocked`."""
+    return {"pending": "na", "running": "blocked"}.get(state, state)
+
+
+def _wave_state(states: list[str]) -> str:
+    kinds = set(states)
+    if len(kinds) == 1:
+        return next(iter(kinds))
+    if kinds & _OPEN_STATES:
+        return "running"
+    return "partial" if "merged" in kinds else "failed"
+
+
+def _whole(value: object) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def _short(value: object) -> str:
+    return str(value)[:12] if value else "–"
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")[:200]

@@ -1,0 +1,86 @@
+"""Where a feature's task graph is, and reading it: the door at which its JSON is checked."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from engine.contracts import Contracts
+from engine.core.model import Variables
+from engine.errors import ContractError, UsageError
+
+_FOLDERS = (".engine/specs", ".gsd/specs")
+_LIMIT_BYTES = 32 * 1024 * 1024
+
+
+def find_task_graph(root: Path, feature: str) -> Path:
+    """Return the task graph file of `feature`. Raises UsageError naming where it was looked for."""
+    places = [root / folder / feature / "task-graph.json" for folder in _FOLDERS]
+    for place in places:
+        if place.is_file():
+            return place
+    known = sorted(
+        path.parent.name
+        for folder in _FOLDERS
+        for path in (root / folder).glob("*/task-graph.json")
+    )
+    raise UsageError(
+        f"feature {feature} has no task graph",
+        expected=str(places[0].relative_to(root)),
+        got=f"features {', '.join(known)}" if known else "no feature at all",
+        hint="Write the task graph there; docs/reference/task-graph.md shows its form.",
+    )
+
+
+def read_task_graph(root: Path, feature: str, contracts: Contracts) -> tuple[Variables, Path]:
+    """Return (task graph, its file), checked against contract task-graph.v1.
+
+    Raises UsageError when there is none, ContractError naming file and JSON pointer when it is wrong.
+    """
+    path = find_task_graph(root, feature)
+    if path.stat().st_size > _LIMIT_BYTES:
+        raise ContractError(
+            "the task graph is too large", where=str(path), expected="at most 32 MiB"
+        )
+    try:
+        graph: Any = json.loads(
+            path.read_text("utf-8"), parse_float=Decimal, object_pairs_hook=_unique
+        )
+    except (ValueError, UnicodeDecodeError, RecursionError) as error:
+        raise ContractError(
+            "the task graph is not JSON", where=str(path), got=str(error), hint="Mend the file."
+        ) from error
+    violations = contracts.violations("task-graph.v1", graph)
+    if violations:
+        first = violations[0]
+        more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
+        raise ContractError(
+            f"breaks contract task-graph.v1 at {first.where or '/'}: {first.message}{more}".rstrip(
+                ": "
+            ),
+            contract="task-graph.v1",
+            where=str(path),
+            expected=first.expected,
+            got=first.got,
+            hint=first.hint,
+        )
+    if graph["feature"] != feature:
+        raise ContractError(
+            "the task graph is of another feature",
+            contract="task-graph.v1",
+            where=f"{path} /feature",
+            expected=feature,
+            got=str(graph["feature"]),
+        )
+    return graph, path
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"the key {key!r} stands twice in one object")
+        found[key] = value
+    return found
