@@ -176,7 +176,7 @@ def _check_unique(file: Definitions) -> None:
         ("import name", [(i.name, i.line) for i in file.imports if i.name]),
     ):
         counts = Counter(value for value, _ in values)
-        for value, line in reversed(values):
+        for value, line in sorted(values, key=lambda v: -v[1]):
             if counts[value] > 1:
                 raise DefinitionError(
                     where=file.at(line), expected=f"a unique {what}", got=f"{value!r} a second time"
