@@ -11,16 +11,9 @@ from engine.store.changes import (
     RunStatusChanged,
     TaskChanged,
 )
-from engine.store.database import (
-    Command,
-    Effect,
-    EngineLock,
-    Fenced,
-    InstanceRow,
-    Run,
-    Store,
-    TaskRow,
-)
+from engine.store.database import Store
+from engine.store.lock import EngineLock
+from engine.store.rows import Command, Effect, Fenced, InstanceRow, Run, TaskRow
 
 __all__ = [
     "Change",

@@ -1,78 +1,84 @@
-"""The store: one database per engine home is the truth (API; implementation follows)."""
+"""The store: one database per engine home is the truth.
+
+Invariants
+- State changes and the entries that report them commit in one transaction, on disk before `append` returns.
+- Every commit checks the run's epoch and the end of its chain in the same statement that moves them: an engine
+  that was taken over is Fenced, two writers can never both append.
+- A checkpoint is signed in the transaction of whatever must not go unwitnessed: an authorised merge or
+  rollback, the end of a run, and every CHECKPOINT_EVERY entries.
+
+Importing this module imports SQLAlchemy (0.3 s): commands import it when they run.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
+from threading import RLock
 from types import TracebackType
-from typing import Self
+from typing import Any, Final, Self
+
+from sqlalchemy import ColumnElement, Connection, insert, select, update
 
 from engine.core.model import Json
-from engine.errors import StoreError
-from engine.ledger import Draft, Entry, EntryType, Head, Sealed, Turn
+from engine.errors import IntegrityError, StoreError
+from engine.ledger import (
+    Draft,
+    Entry,
+    EntryType,
+    Head,
+    Sealed,
+    Turn,
+    canonical,
+    note,
+    read_entry,
+    read_turn,
+    seal,
+)
+from engine.ledger.checkpoints import SigningKey, ensure_key, sign_checkpoint
+from engine.ledger.entries import NO_HASH, after, entry_hash, time_text
+from engine.ledger.merkle import Frontier
+from engine.store.apply import TaskBodies, apply, read_body
+from engine.store.blobs import Blobs
 from engine.store.changes import Change
+from engine.store.connections import Database
+from engine.store.rows import FINISHED, Command, Effect, Fenced, InstanceRow, Run, TaskRow
+from engine.store.tables import COMMAND, EFFECT, ENTRY, INSTANCE, RUN, TASK
 
+CHECKPOINT_EVERY: Final = 1000
 
-class Fenced(StoreError):
-    """Another engine has taken the run over; this one must stop at once and write nothing more."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Run:
-    """One execution of a bundle for a feature."""
-
-    id: str
-    feature: str
-    bundle: str
-    status: str
-    epoch: int
-    entries: int
-    head: bytes
-    created_at: datetime
-    changed_at: datetime
-
-    @property
-    def is_finished(self) -> bool:
-        return self.status in ("completed", "failed", "blocked")
+_RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_WITNESSED: Final = frozenset(
+    {EntryType.MERGE_AUTHORIZED, EntryType.ROLLBACK_AUTHORIZED, EntryType.RUN_FINISHED}
+)
+_COLUMNS: Final = ("run", "seq", "hash", "type", "instance", "task", "once", "line")
+_FETCH_ROWS: Final = 500
 
 
 @dataclass(frozen=True, kw_only=True)
-class InstanceRow:
-    instance: str
-    process: str
-    parent: str
-    state: str  #: active, completed, failed, cancelled
+class _Live:
+    """A run that this store writes: the end of its chain and tree as last committed."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class Effect:
-    key: str
-    kind: str
-    state: str  #: intent, done, void
-    body: Mapping[str, Json]
-
-
-@dataclass(frozen=True, kw_only=True)
-class TaskRow:
-    task: str
-    state: str
-    body: Mapping[str, Json]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Command:
-    """What another process asks the engine of a run to do: stop, retry, approve, message…"""
-
-    id: int
-    kind: str
-    body: Mapping[str, Json]
-    sent_at: datetime
+    number: int
+    head: Head
+    frontier: Frontier
+    signed: int  #: size of the tree at the last checkpoint
+    tasks: TaskBodies = field(default_factory=dict)
 
 
 class Store:
-    """See `Store.open`. Safe to use from several threads; commits are serialised."""
+    """The runs of one engine home. Safe to use from several threads; commits follow one another."""
+
+    def __init__(self, database: Database, home: Path) -> None:
+        self.home: Final = home
+        self._database = database
+        self._blobs = Blobs(home)
+        self._live: dict[str, _Live] = {}
+        self._mutex = RLock()
+        self._key: SigningKey | None = None
 
     @classmethod
     def open(
@@ -83,11 +89,25 @@ class Store:
         create: bool = True,
         read_only: bool = False,
     ) -> Store:
-        """`url`: a SQLite file (Path or plain path) or a SQLAlchemy URL. `home`: where blobs/ and keys/ live;
-        default: the folder of the SQLite file."""
-        raise NotImplementedError
+        """Return the store at `url`: a SQLite file (Path or plain path) or a SQLAlchemy URL.
 
-    def close(self) -> None: ...
+        `home` is where blobs/ and keys/ live; by default the folder of the SQLite file. A missing database is
+        made only with `create`; an older one is brought up to date unless `read_only`.
+        Raises StoreError when it is locked, full, damaged, missing or of a newer engine.
+        """
+        database = Database(url, create=create, read_only=read_only)
+        folder = home or (database.path.parent if database.path else None)
+        if folder is None:
+            database.close()
+            raise StoreError(
+                where=database.name, expected="the engine home, where blobs and keys live"
+            )
+        return cls(database, folder)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._database.close()
+
     def __enter__(self) -> Self:
         return self
 
@@ -99,7 +119,8 @@ class Store:
     ) -> None:
         self.close()
 
-    # writing
+    # --- writing -----------------------------------------------------------------------------------
+
     def create_run(
         self,
         run: str,
@@ -109,12 +130,63 @@ class Store:
         at: datetime,
         body: Mapping[str, Json] | None = None,
     ) -> int:
-        """Create the run with its `run.created` entry (feature, bundle and `body`); return epoch 1."""
-        raise NotImplementedError
+        """Create the run with its `run.created` entry (feature, bundle and `body`) and return its epoch, 1.
+
+        `run` is 1 to 128 letters, digits, `.`, `_`, `-`. Raises IntegrityError when there is one of that name.
+        """
+        if not _RUN_ID.fullmatch(run):
+            raise StoreError(
+                where=repr(run), expected="a run id of letters, digits, '.', '_' and '-'"
+            )
+        created = note(
+            EntryType.RUN_CREATED, at, {**(body or {}), "feature": feature, "bundle": bundle}
+        )
+        row = {
+            "id": run,
+            "feature": feature,
+            "bundle": bundle,
+            "status": "running",
+            "epoch": 1,
+            "entries": 0,
+            "signed": 0,
+            "head": NO_HASH,
+            "peaks": b"",
+            "created_at": time_text(at),
+            "changed_at": time_text(at),
+        }
+        with self._mutex:
+            with self._database.writing() as connection:
+                connection.execute(insert(RUN).values(row))
+                number = connection.execute(
+                    select(RUN.c.number).where(RUN.c.id == run)
+                ).scalar_one()
+                fresh = _Live(number=number, head=Head(run, 1), frontier=Frontier(), signed=0)
+                _, live = self._write(connection, fresh, fresh.head, [created], (), None)
+            self._live[run] = live
+        return 1
 
     def take_over(self, run: str, *, at: datetime, body: Mapping[str, Json] | None = None) -> int:
-        """epoch + 1 and `run.resumed` in one transaction; every commit of an older epoch is Fenced from now on."""
-        raise NotImplementedError
+        """Take the run over from any earlier engine and return the new epoch.
+
+        Epoch + 1 and the `run.resumed` entry are one transaction; every commit of an older epoch is Fenced from
+        then on. Raises IntegrityError when the end of the chain is not what was sealed.
+        """
+        with self._mutex:
+            with self._database.writing() as connection:
+                row = _run_row(connection, run)
+                old = Head(run, row.epoch, row.entries, row.head)
+                _refuse_wrong_end(connection, row.number, old)
+                taken = _Live(
+                    number=row.number,
+                    head=replace(old, epoch=old.epoch + 1),
+                    frontier=_frontier(row),
+                    signed=row.signed,
+                    tasks={task.task: task.body for task in _tasks(connection, row.number)},
+                )
+                resumed = note(EntryType.RUN_RESUMED, at, body or {})
+                _, live = self._write(connection, taken, old, [resumed], (), None)
+            self._live[run] = live
+        return live.head.epoch
 
     def append(
         self,
@@ -124,76 +196,344 @@ class Store:
         *,
         checkpoint: bool = False,
     ) -> list[Sealed]:
-        """ONE transaction, FULL sync: seal `drafts` on the head, apply `changes`; with `checkpoint` a signed
-        checkpoint over all of it is the last entry of the same transaction (also by itself every 1,000 entries)."""
-        raise NotImplementedError
+        """Seal `drafts` behind the head, carry out `changes`, commit both at once, and return what was sealed.
+
+        With `checkpoint`, and by itself where the invariants ask for it, a signed checkpoint is one more entry
+        at the end. The run must have been created or taken over through this store.
+        Raises Fenced when another engine has taken over, LedgerError for a draft that breaks the contract,
+        IntegrityError for a change or a second outcome that contradicts the state. Then nothing was written.
+        """
+        with self._mutex:
+            live = self._live.get(run)
+            if live is None:
+                raise StoreError(where=f"run {run}", expected="take_over before the first append")
+            if not drafts and not changes:
+                return []
+            tasks = dict(live.tasks)
+            signed_at = drafts[-1].at if checkpoint and drafts else None
+            with self._database.writing() as connection:
+                sealed, moved = self._write(
+                    connection, replace(live, tasks=tasks), live.head, drafts, changes, signed_at
+                )
+            self._live[run] = moved
+            return sealed
+
+    def checkpoint(self, run: str, at: datetime) -> str:
+        """Sign the run as it stands now, record that, and return the note."""
+        with self._mutex:
+            live = self._live.get(run)
+            if live is None:
+                raise StoreError(where=f"run {run}", expected="take_over before a checkpoint")
+            with self._database.writing() as connection:
+                sealed, moved = self._write(connection, live, live.head, [], (), at)
+            self._live[run] = moved
+            return str((sealed[-1].draft.body or {})["note"])
 
     def put_blob(self, content: bytes) -> str:
-        """Return "sha256:<hex>" once the bytes are on disk (fsync)."""
-        raise NotImplementedError
+        """Return "sha256:<hex>" once `content` is on disk under it."""
+        return self._blobs.put(content)
 
     def send_command(self, run: str, kind: str, body: Mapping[str, Json], at: datetime) -> int:
-        """For another process (engine stop, approve, retry): leave a command for the engine of `run`."""
-        raise NotImplementedError
+        """Leave a command for the engine of `run` (for another process: stop, approve, retry) and return its id."""
+        with self._database.writing() as connection:
+            row = {
+                "run": _run_row(connection, run).number,
+                "kind": kind,
+                "body": canonical.encode(body).decode(),
+                "sent_at": time_text(at),
+            }
+            command = insert(COMMAND).values(row).returning(COMMAND.c.id)
+            return int(connection.execute(command).scalar_one())
 
-    # reading
+    # --- reading -----------------------------------------------------------------------------------
+
     def runs(self) -> list[Run]:
-        raise NotImplementedError
+        """Return all runs, oldest first."""
+        with self._database.reading() as connection:
+            rows = connection.execute(select(RUN).order_by(RUN.c.number))
+            return [_run(row) for row in rows]
 
     def run(self, run: str) -> Run:
-        raise NotImplementedError
+        """Return one run. Raises StoreError when there is none of that name."""
+        with self._database.reading() as connection:
+            return _run(_run_row(connection, run))
 
     def unfinished_run(self, feature: str) -> Run | None:
-        raise NotImplementedError
+        """Return the newest run of `feature` that has not ended for good, or None."""
+        wanted = (RUN.c.feature == feature, RUN.c.status.not_in(FINISHED))
+        newest = select(RUN).where(*wanted).order_by(RUN.c.number.desc()).limit(1)
+        with self._database.reading() as connection:
+            row = connection.execute(newest).first()
+            return None if row is None else _run(row)
 
     def head(self, run: str) -> Head:
-        raise NotImplementedError
+        """Return the end of the run's chain as committed."""
+        found = self.run(run)
+        return Head(run, found.epoch, found.entries, found.head)
 
     def root(self, run: str) -> tuple[int, bytes]:
-        """(number of entries, Merkle root) as committed: the trailer of a merge commit."""
-        raise NotImplementedError
+        """Return (entries, Merkle root) as committed: what a merge commit carries as its trailer."""
+        with self._database.reading() as connection:
+            frontier = _frontier(_run_row(connection, run))
+            return frontier.size, frontier.root()
 
     def entries(
-        self, run: str, *, after: int = 0, types: Sequence[EntryType] = (), instance: str = ""
+        self,
+        run: str,
+        *,
+        after: int = 0,
+        types: Sequence[EntryType] = (),
+        instance: str = "",
     ) -> Iterator[Entry]:
-        raise NotImplementedError
+        """Yield the entries behind seq `after`, in order, with their large values; only `types`, of `instance`."""
+        wanted: list[ColumnElement[bool]] = []
+        if types:
+            wanted.append(ENTRY.c.type.in_([item.value for item in types]))
+        if instance:
+            wanted.append(ENTRY.c.instance == instance)
+        for line in self._lines(run, after, wanted):
+            yield read_entry(line, self._blobs.get)
 
     def lines(self, run: str, *, after: int = 0) -> Iterator[bytes]:
-        raise NotImplementedError
+        """Yield the lines behind seq `after`, in order, as they were sealed."""
+        return self._lines(run, after, [])
 
     def facts(self, run: str, instance: str) -> list[Turn]:
-        raise NotImplementedError
+        """Return the turns of an instance in order: replaying their facts rebuilds it."""
+        turns = self.entries(run, types=(EntryType.INSTANCE_TURN,), instance=instance)
+        return [read_turn(entry) for entry in turns]
 
     def open_instances(self, run: str) -> list[InstanceRow]:
-        raise NotImplementedError
+        """Return the instances that have not ended, in the order of their names."""
+        with self._database.reading() as connection:
+            number = _run_row(connection, run).number
+            wanted = (INSTANCE.c.run == number, INSTANCE.c.state == "active")
+            rows = connection.execute(select(INSTANCE).where(*wanted).order_by(INSTANCE.c.instance))
+            return [
+                InstanceRow(
+                    instance=row.instance, process=row.process, parent=row.parent, state=row.state
+                )
+                for row in rows
+            ]
 
     def effects(self, run: str, *, state: str = "intent") -> list[Effect]:
-        raise NotImplementedError
+        """Return the effects in `state` (intent, done, void), oldest first."""
+        with self._database.reading() as connection:
+            number = _run_row(connection, run).number
+            wanted = (EFFECT.c.run == number, EFFECT.c.state == state)
+            rows = connection.execute(select(EFFECT).where(*wanted).order_by(EFFECT.c.id))
+            return [
+                Effect(key=row.key, kind=row.kind, state=row.state, body=read_body(row.body))
+                for row in rows
+            ]
 
     def tasks(self, run: str) -> list[TaskRow]:
-        raise NotImplementedError
+        """Return what is known of the run's tasks, in the order of their names."""
+        with self._database.reading() as connection:
+            return _tasks(connection, _run_row(connection, run).number)
 
     def commands(self, run: str) -> list[Command]:
-        """Commands not yet taken, oldest first."""
-        raise NotImplementedError
+        """Return the commands that were not taken yet, oldest first."""
+        with self._database.reading() as connection:
+            number = _run_row(connection, run).number
+            wanted = (COMMAND.c.run == number, COMMAND.c.taken.is_(None))
+            rows = connection.execute(select(COMMAND).where(*wanted).order_by(COMMAND.c.id))
+            return [
+                Command(
+                    id=row.id, kind=row.kind, body=read_body(row.body), sent_at=_time(row.sent_at)
+                )
+                for row in rows
+            ]
 
     def checkpoints(self, run: str) -> list[str]:
-        """Signed notes, oldest first."""
-        raise NotImplementedError
+        """Return the signed notes of the run, oldest first."""
+        signed = self.entries(run, types=(EntryType.CHECKPOINT_SIGNED,))
+        return [str((entry.body or {})["note"]) for entry in signed]
 
     def get_blob(self, digest: str) -> bytes:
-        raise NotImplementedError
+        """Return the content of a blob. Raises IntegrityError when it is missing or altered."""
+        return self._blobs.get(digest)
+
+    def check(self) -> None:
+        """Look through the whole database file for damage (reads all of it). Raises IntegrityError."""
+        if self._database.path is None:
+            return  # a server checks its own pages
+        with self._database.reading() as connection:
+            found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
+        if found != "ok":
+            raise IntegrityError(
+                "the database is damaged", where=self._database.name, got=str(found)
+            )
+
+    # --- steps of a commit -------------------------------------------------------------------------
+
+    def _write(
+        self,
+        connection: Connection,
+        live: _Live,
+        old: Head,
+        drafts: Sequence[Draft],
+        changes: Sequence[Change],
+        signed_at: datetime | None,
+    ) -> tuple[list[Sealed], _Live]:
+        """Write everything of one commit; return the sealed entries and where the run then stands."""
+        sealed, moved = _sealed(live, drafts, self._blobs)
+        at = signed_at or _when_to_sign(sealed, moved)
+        if at is not None:
+            signed, moved = _sealed(moved, [self._signed(moved, at)], self._blobs)
+            sealed, moved = sealed + signed, replace(moved, signed=moved.frontier.size - 1)
+        _advance(connection, moved, old)
+        _insert(connection, moved.number, sealed)
+        apply(connection, moved.number, moved.head.seq, changes, moved.tasks)
+        return sealed, moved
+
+    def _signed(self, live: _Live, at: datetime) -> Draft:
+        if self._key is None:
+            self._key = ensure_key(self.home)
+        size, root, run = live.frontier.size, live.frontier.root(), live.head.run
+        body: dict[str, Json] = {
+            "size": size,
+            "root": root.hex(),
+            "note": sign_checkpoint(self._key, run, size, root),
+            "key": self._key.key_line(run),
+        }
+        return note(EntryType.CHECKPOINT_SIGNED, at, body)
+
+    def _lines(
+        self, run: str, after: int, wanted: Sequence[ColumnElement[bool]]
+    ) -> Iterator[bytes]:
+        with self._database.reading() as connection:
+            number = _run_row(connection, run).number
+            rows = select(ENTRY.c.line).where(ENTRY.c.run == number, ENTRY.c.seq > after, *wanted)
+            streamed = connection.execution_options(yield_per=_FETCH_ROWS).execute(
+                rows.order_by(ENTRY.c.seq)
+            )
+            for (line,) in streamed:
+                yield bytes(line)
 
 
-class EngineLock:
-    """flock on `.engine/locks/<run>.lock`; `fd` is for `pass_fds` of git children, so it outlives a dead engine
-    as long as a child of it lives."""
+def _sealed(live: _Live, drafts: Sequence[Draft], blobs: Blobs) -> tuple[list[Sealed], _Live]:
+    head, sealed = live.head, []
+    for draft in drafts:
+        entry = seal(head, draft, blobs.put)
+        head = after(head, entry)
+        sealed.append(entry)
+    frontier = live.frontier.grown(entry.line for entry in sealed)
+    return sealed, replace(live, head=head, frontier=frontier)
 
-    fd: int
 
-    @classmethod
-    def acquire(cls, home: Path, run: str) -> EngineLock:
-        """Raises StoreError naming pid and host of the engine that holds it."""
-        raise NotImplementedError
+def _when_to_sign(sealed: Sequence[Sealed], live: _Live) -> datetime | None:
+    """Return the time for a checkpoint over `sealed`, or None when it need not be witnessed yet."""
+    if not sealed:
+        return None
+    is_due = live.frontier.size - live.signed >= CHECKPOINT_EVERY
+    if is_due or any(entry.draft.type in _WITNESSED for entry in sealed):
+        return sealed[-1].draft.at
+    return None
 
-    def release(self) -> None: ...
+
+def _advance(connection: Connection, live: _Live, old: Head) -> None:
+    """Move the end of the chain, if it is still where this engine left it and no other has taken over."""
+    unmoved = (RUN.c.number == live.number, RUN.c.epoch == old.epoch, RUN.c.entries == old.seq)
+    moved = connection.execute(
+        update(RUN).where(*unmoved),
+        {
+            "epoch": live.head.epoch,
+            "entries": live.head.seq,
+            "head": live.head.hash,
+            "peaks": live.frontier.to_bytes(),
+            "signed": live.signed,
+        },
+    )
+    if moved.rowcount != 1:
+        raise Fenced(
+            "another engine has taken this run over",
+            where=f"run {old.run}",
+            expected=f"epoch {old.epoch} with {old.seq} entries",
+            got="a later state",
+            hint="This engine stops; nothing of this step was recorded.",
+        )
+
+
+def _insert(connection: Connection, number: int, sealed: Sequence[Sealed]) -> None:
+    """Insert the entries through the driver: the hottest statement of the engine."""
+    if not sealed:
+        return
+    mark = "%s" if connection.dialect.name == "postgresql" else "?"
+    connection.exec_driver_sql(
+        f"INSERT INTO entry ({', '.join(_COLUMNS)}) VALUES ({', '.join([mark] * len(_COLUMNS))})",
+        [
+            (
+                number,
+                entry.seq,
+                entry.hash,
+                entry.draft.type.value,
+                entry.draft.instance or None,
+                entry.draft.task or None,
+                entry.draft.once or None,
+                entry.line,
+            )
+            for entry in sealed
+        ],
+    )
+
+
+def _refuse_wrong_end(connection: Connection, number: int, head: Head) -> None:
+    """Raise IntegrityError unless the last entry is the one the run row names."""
+    rows = connection.execute(
+        select(ENTRY.c.seq, ENTRY.c.line)
+        .where(ENTRY.c.run == number)
+        .order_by(ENTRY.c.seq.desc())
+        .limit(1)
+    ).all()
+    seq, line = (rows[0].seq, bytes(rows[0].line)) if rows else (0, b"")
+    if seq != head.seq or (rows and entry_hash(read_entry(line).prev, line) != head.hash):
+        raise IntegrityError(
+            "the ledger does not end where the run says",
+            where=f"run {head.run}",
+            expected=f"{head.seq} entries ending in {head.hash.hex()[:16]}",
+            got=f"entry {seq}",
+            hint="Keep the database as it is and run: engine ledger verify",
+        )
+
+
+# --- rows to values ----------------------------------------------------------------------------------
+
+
+def _run_row(connection: Connection, run: str) -> Any:  # Any: a row of RUN
+    row = connection.execute(select(RUN).where(RUN.c.id == run)).first()
+    if row is None:
+        raise StoreError(f"there is no run {run}", hint="`engine status` lists what there is.")
+    return row
+
+
+def _run(row: Any) -> Run:  # Any: a row of RUN
+    return Run(
+        id=row.id,
+        feature=row.feature,
+        bundle=row.bundle,
+        status=row.status,
+        epoch=row.epoch,
+        entries=row.entries,
+        head=bytes(row.head),
+        created_at=_time(row.created_at),
+        changed_at=_time(row.changed_at),
+    )
+
+
+def _tasks(connection: Connection, number: int) -> list[TaskRow]:
+    rows = connection.execute(select(TASK).where(TASK.c.run == number).order_by(TASK.c.task))
+    return [TaskRow(task=row.task, state=row.state, body=read_body(row.body)) for row in rows]
+
+
+def _frontier(row: Any) -> Frontier:  # Any: a row of RUN
+    try:
+        return Frontier.from_bytes(row.entries, bytes(row.peaks))
+    except ValueError as error:
+        raise IntegrityError(
+            "the Merkle tree of the run is damaged", where=f"run {row.id}"
+        ) from error
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
