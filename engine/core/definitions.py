@@ -1,30 +1,62 @@
-"""The bundle: every definition file of a run as one immutable value with one digest."""
+"""The bundle: every definition file of a run as one immutable value with one digest.
+
+Nothing outside it can be called: a process, decision or policy that a diagram names and the bundle lacks is refused
+when the bundle is loaded, with everything else that is wrong, all at once.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
-from engine.bpmn.model import Finding, Process
+from engine import bpmn
+from engine.bpmn.model import (
+    BusinessRuleTask,
+    CallActivity,
+    ExclusiveGateway,
+    Finding,
+    Node,
+    Template,
+)
+from engine.core.compiled import CompiledProcess, compile_process
+from engine.core.model import Json, Variables
+from engine.decisions import DecisionModel
 from engine.errors import DefinitionError
+
+_PACKAGE: Final = re.compile(r"^\s*package\s+([\w.]+)", re.MULTILINE)
+_SHOWN: Final = 10  #: findings spelled out in the sentence of an error
 
 
 class BundleError(DefinitionError):
     """Definitions are invalid; `findings` holds everything that was found, in file order."""
 
     def __init__(self, findings: Sequence[Finding]) -> None:
-        self.findings: tuple[Finding, ...] = tuple(findings)
-        super().__init__("\n".join(str(finding) for finding in findings))
+        self.findings: tuple[Finding, ...] = tuple(sorted(findings))
+        lines = [str(finding) for finding in self.findings[:_SHOWN]]
+        if len(self.findings) > _SHOWN:
+            lines.append(f"and {len(self.findings) - _SHOWN} more")
+        super().__init__("\n".join(lines))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class CompiledProcess:
-    """One process, ready to run."""
+class Decision:
+    """One decision of the bundle; `digest` is that of the DMN file it stands in."""
 
     id: str
     file: str
-    model: Process
+    digest: str
+    model: DecisionModel
+
+    def explain(self, inputs: Variables) -> tuple[Json, Json]:
+        """Return its value and the record of how it came to be; null when no rule matches.
+
+        Raises FeelError when the evaluation exceeds a bound.
+        """
+        explanation = self.model.explain(self.id, inputs).to_json()
+        return explanation["value"], explanation  # type: ignore[return-value]  # JSON by contract of to_json
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -34,6 +66,7 @@ class Definitions:
     files: Mapping[str, bytes]
     digest: str
     processes: Mapping[str, CompiledProcess]
+    decisions: Mapping[str, Decision] = field(default_factory=dict)
     policies: Mapping[str, str] = field(default_factory=dict)  #: path → Rego text
 
     @classmethod
@@ -42,10 +75,154 @@ class Definitions:
 
         Raises BundleError (a DefinitionError with `findings`) naming everything that is wrong, all at once.
         """
-        raise NotImplementedError
+        findings: list[Finding] = []
+        processes = _processes(files, findings)
+        decisions = _decisions(files, findings)
+        policies = _policies(files, findings)
+        _check_references(processes, decisions, policies, findings)
+        if findings:
+            raise BundleError(findings)
+        return cls(
+            files=dict(files),
+            digest=bundle_digest(files),
+            processes=processes,
+            decisions=decisions,
+            policies=policies,
+        )
+
+    def process(self, process_id: str) -> CompiledProcess:
+        """Return a process. Raises DefinitionError when the bundle has none of that id."""
+        found = self.processes.get(process_id)
+        if found is None:
+            raise DefinitionError(
+                f"the bundle has no process {process_id!r}",
+                hint=f"It has {', '.join(sorted(self.processes)) or 'none'}.",
+            )
+        return found
 
 
 def bundle_digest(files: Mapping[str, bytes]) -> str:
     """Return the hex SHA-256 over `path NUL digest LF` lines in path order."""
     lines = (f"{path}\0{hashlib.sha256(files[path]).hexdigest()}\n" for path in sorted(files))
     return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+# --- reading ------------------------------------------------------------------------------------------
+
+
+def _processes(files: Mapping[str, bytes], findings: list[Finding]) -> dict[str, CompiledProcess]:
+    processes: dict[str, CompiledProcess] = {}
+    for path in _with_ending(files, ".bpmn"):
+        try:
+            document = bpmn.read(files[path], path)
+        except DefinitionError as error:
+            findings.extend(_findings_of(error, path, "bpmn"))
+            continue
+        for model in document.processes:
+            if model.id in processes:
+                message = f"process {model.id} is also in {processes[model.id].file}"
+                findings.append(_finding(path, model.position.line, "duplicate-process", model.id, message))
+            else:
+                processes[model.id] = compile_process(model, findings)
+    return processes
+
+
+def _decisions(files: Mapping[str, bytes], findings: list[Finding]) -> dict[str, Decision]:
+    """Return the decisions by id; the DMN files of a bundle may import each other."""
+    decisions: dict[str, Decision] = {}
+    paths = _with_ending(files, ".dmn")
+    for path in paths:
+        others = [files[other] for other in paths if other != path]
+        try:
+            model = DecisionModel.load(files[path], imports=others)
+        except DefinitionError as error:
+            findings.extend(_findings_of(error, path, "dmn"))
+            continue
+        digest = hashlib.sha256(files[path]).hexdigest()
+        for decision_id in model.decision_ids:
+            if decision_id in decisions:
+                message = f"decision {decision_id} is also in {decisions[decision_id].file}"
+                findings.append(_finding(path, 1, "duplicate-decision", decision_id, message))
+            decisions[decision_id] = Decision(
+                id=decision_id, file=path, digest=digest, model=model
+            )
+    return decisions
+
+
+def _policies(files: Mapping[str, bytes], findings: list[Finding]) -> dict[str, str]:
+    policies = {}
+    for path in _with_ending(files, ".rego"):
+        try:
+            policies[path] = files[path].decode()
+        except UnicodeDecodeError:
+            message = "expected Rego as UTF-8 text, but got other bytes"
+            findings.append(_finding(path, 1, "rego", path, message))
+    return policies
+
+
+def _with_ending(files: Mapping[str, bytes], ending: str) -> list[str]:
+    return sorted(path for path in files if path.endswith(ending))
+
+
+# --- what diagrams refer to ---------------------------------------------------------------------------
+
+
+def _check_references(
+    processes: Mapping[str, CompiledProcess],
+    decisions: Mapping[str, Decision],
+    policies: Mapping[str, str],
+    findings: list[Finding],
+) -> None:
+    packages = {name for text in policies.values() for name in _PACKAGE.findall(text)}
+    for process in processes.values():
+        for element in process.elements.values():
+            node = element.node
+            if isinstance(node, CallActivity):
+                _check_name(node, node.called.process_id, "process", processes, findings)
+            elif isinstance(node, BusinessRuleTask):
+                _check_name(node, node.decision.decision_id, "decision", decisions, findings)
+            elif isinstance(node, ExclusiveGateway) and node.policy is not None:
+                name = Template(
+                    text=node.policy.package, is_feel=False, position=node.policy.position
+                )
+                _check_name(node, name, "policy", packages, findings)
+
+
+def _check_name(
+    node: Node,
+    name: Template,
+    kind: str,
+    known: Mapping[str, object] | set[str],
+    findings: list[Finding],
+) -> None:
+    if name.is_feel or name.text in known:
+        return
+    position = node.position
+    message = f"{node.label} names {kind} {name.text!r}, which the bundle does not have"
+    hint = f"Add it, or use one of: {', '.join(sorted(known)) or '(there is none)'}."
+    findings.append(
+        _finding(position.file, position.line, f"unknown-{kind}", node.id, message, hint)
+    )
+
+
+def _findings_of(error: DefinitionError, path: str, rule: str) -> list[Finding]:
+    """Return the findings an error carries, or the error itself as one."""
+    found = getattr(error, "findings", ())
+    if found:
+        return list(found)
+    line = getattr(error, "line", 0) or 1
+    return [_finding(path, line, rule, "", str(error))]
+
+
+def _finding(
+    file: str, line: int, rule: str, element: str, message: str, hint: str = ""
+) -> Finding:
+    return Finding(
+        file=file,
+        line=line,
+        severity="error",
+        rule=rule,
+        element=element,
+        message=message,
+        hint=hint,
+    )

@@ -210,23 +210,29 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True)
 class ElementActivated(Event):
+    """`body`: the multi-instance activity as a whole; each of its items is an element instance of its own
+    (for a call activity: a child instance)."""
+
     element: str
     visit: int
+    body: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class ElementCompleted(Event):
-    """`flows` names the sequence flows taken, for gateways only."""
+    """`flows` names the sequence flows taken, for gateways only; `body` as in ElementActivated."""
 
     element: str
     visit: int
     flows: tuple[str, ...] = ()
+    body: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class ElementTerminated(Event):
     element: str
     visit: int
+    body: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -245,6 +251,8 @@ class UserTaskCreated(Event):
     name: str
     assignee: str = ""
     candidate_groups: str = ""
+    candidate_users: str = ""
+    due: str = ""
     form: str = ""
     variables: Variables = field(default_factory=dict)
 
@@ -292,6 +300,13 @@ class VerdictRequested(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class VerdictCancelled(Event):
+    """The gateway was interrupted before its verdict came."""
+
+    request: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class DecisionEvaluated(Event):
     """`record` is the explanation: inputs, matched rule ids, outputs, intermediate decisions, warnings."""
 
@@ -332,6 +347,13 @@ class IncidentRaised(Event):
     element: str
     code: str
     message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class IncidentCancelled(Event):
+    """The element in the incident was interrupted: nobody needs to act any more."""
+
+    incident: str
 
 
 @dataclass(frozen=True, kw_only=True)
