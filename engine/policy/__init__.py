@@ -1,0 +1,167 @@
+"""Policies: Rego that fails closed.
+
+`PolicySet.decide` answers one package for one input. Only the ruling `pass` opens; a policy that is missing, contradicts
+itself, gives another shape, fails or does not answer in time is `undefined` or `error`, never `pass`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import threading
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import orjson
+
+from engine.core.model import Json, Verdict
+from engine.errors import UsageError
+from engine.policy.embedded import Embedded, RegoError
+from engine.policy.verdicts import failed, judge
+
+__all__ = ["PolicySet"]
+
+_PACKAGE = re.compile(r"[a-z_][A-Za-z0-9_]*(\.[a-z_][A-Za-z0-9_]*)*")
+DEADLINE_S = 5.0
+
+
+class PolicySet:
+    """The policies of a bundle on one back end; `digest` is the SHA-256 (hex) over paths and texts."""
+
+    def __init__(self, backend: Embedded, digest: str, deadline_s: float) -> None:
+        self.digest = digest
+        self._backend = backend
+        self._deadline_s = deadline_s
+
+    @classmethod
+    def load(
+        cls,
+        modules: Mapping[str, str],
+        data: Mapping[str, Json] | None = None,
+        *,
+        backend: str = "embedded",
+        deadline_s: float = DEADLINE_S,
+    ) -> PolicySet:
+        """Return the policies `modules` (path → Rego text) with `data`.
+
+        Raises DefinitionError naming file and line, UsageError for a back end that is not there.
+        """
+        if backend != "embedded":
+            raise UsageError(
+                f"policy back end {backend!r} is not there",
+                expected="embedded",
+                where="policy.backend",
+            )
+        return cls(Embedded(modules, data or {}), policy_digest(modules), deadline_s)
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """Names of the packages that can be asked."""
+        return self._backend.packages()
+
+    def decide(self, package: str, input: Json, now: datetime) -> Verdict:
+        """Return the verdict of `package` on `input`, which policies see with `now` (RFC 3339) added."""
+        name = self._backend.name
+        if not _PACKAGE.fullmatch(package):
+            return failed(
+                "NO_PACKAGE_NAME",
+                f"{package!r} is no name of a package",
+                engine=name,
+                bundle=self.digest,
+            )
+        began = time.perf_counter_ns()
+        try:
+            text = _input_text(input, now)
+            document = self._within_time(package, text)
+        except (RegoError, TypeError, ValueError) as error:
+            return failed(
+                "EVALUATION",
+                str(error),
+                engine=name,
+                bundle=self.digest,
+                duration_us=_since(began),
+            )
+        except TimeoutError:
+            return failed(
+                "TIMEOUT",
+                f"no answer within {self._deadline_s:g} s",
+                engine=name,
+                bundle=self.digest,
+                duration_us=_since(began),
+            )
+        return judge(document, engine=name, bundle=self.digest, duration_us=_since(began))
+
+    def _within_time(self, package: str, text: str) -> Any:  # Any: the policy's document
+        """Ask in a thread that is left behind at the deadline: regorus cannot be interrupted."""
+        asker = self._asker()
+        return asker.ask(package, text, self._deadline_s)
+
+    def _asker(self) -> _Asker:
+        asker = getattr(self, "_thread", None)
+        if asker is None or asker.is_lost:
+            asker = self._thread = _Asker(self._backend)
+        return asker
+
+
+class _Asker:
+    """One thread that evaluates, one question at a time; lost once a question was not answered in time."""
+
+    def __init__(self, backend: Embedded) -> None:
+        self.is_lost = False
+        self._backend = backend
+        self._question: tuple[str, str] | None = None
+        self._answer: tuple[Any, Exception | None] | None = None
+        self._asked = threading.Semaphore(0)
+        self._answered = threading.Semaphore(0)
+        self._turn = threading.Lock()
+        threading.Thread(target=self._serve, name="policy", daemon=True).start()
+
+    def ask(self, package: str, text: str, deadline_s: float) -> Any:
+        with self._turn:
+            self._question = (package, text)
+            self._asked.release()
+            if not self._answered.acquire(timeout=deadline_s):
+                self.is_lost = True
+                raise TimeoutError
+            assert self._answer is not None  # set before the release
+            document, error = self._answer
+        if error is not None:
+            raise error
+        return document
+
+    def _serve(self) -> None:
+        while not self.is_lost:
+            self._asked.acquire()
+            assert self._question is not None  # set before the release
+            try:
+                self._answer = (self._backend.document(*self._question), None)
+            except Exception as error:  # handed to the asking thread, which turns it into a verdict
+                self._answer = (None, error)
+            self._answered.release()
+
+
+def policy_digest(modules: Mapping[str, str]) -> str:
+    """Return the hex SHA-256 over `path NUL text NUL` in path order."""
+    parts = (f"{path}\0{modules[path]}\0" for path in sorted(modules))
+    return hashlib.sha256("".join(parts).encode()).hexdigest()
+
+
+def _input_text(input_: Json, now: datetime) -> str:
+    given = dict(input_) if isinstance(input_, Mapping) else {"value": input_}
+    given.setdefault("now", now.isoformat())
+    return orjson.dumps(given, default=_plain).decode()
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"a policy input holds {type(value).__name__}, which is no JSON")
+
+
+def _since(began_ns: int) -> int:
+    return (time.perf_counter_ns() - began_ns) // 1000

@@ -1,0 +1,138 @@
+"""Rego in this process: regorus, one engine for each thread, impure built-ins refused at load.
+
+regorus 0.13 cannot be interrupted. A policy that never ends is therefore bounded where the engine is asked: see
+`PolicySet` (a deadline, after which the verdict is `error`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+from typing import Any
+
+import regorus
+
+from engine.bpmn.model import Finding
+from engine.core.model import Json
+from engine.errors import DefinitionError
+
+#: functions whose answer is not in the input, or that reach outside
+IMPURE = (
+    "http.",
+    "opa.runtime",
+    "net.lookup",
+    "rand.",
+    "uuid.rfc4122",
+    "trace",
+    "time.now_ns",
+    "rego.parse_module",
+)
+
+
+class RegoError(Exception):
+    """An evaluation failed; the message is one line for people."""
+
+
+class Embedded:
+    """Rego modules, compiled once for each thread that asks."""
+
+    def __init__(self, modules: Mapping[str, str], data: Mapping[str, Json]) -> None:
+        """Compile `modules` (path → text). Raises DefinitionError naming file, line and column."""
+        self.name = f"regorus {version('gordon-to-regorus')}"
+        self._modules = dict(modules)
+        self._data = json.dumps(data, default=str)
+        self._threads = threading.local()
+        findings = [*_impure(self._engine())]
+        if findings:
+            raise DefinitionError("\n".join(str(finding) for finding in findings))
+
+    def document(self, package: str, input_text: str) -> Any:
+        """Return the decision document of `package` for a JSON input, or None when it is undefined.
+
+        Raises RegoError when the evaluation fails.
+        """
+        engine = self._engine()
+        try:
+            engine.set_input_json(input_text)
+            answer = json.loads(engine.eval_query_as_json(f"data.{package}"))
+        except BaseException as error:  # regorus raises its panics from BaseException
+            if isinstance(error, KeyboardInterrupt | SystemExit):
+                raise
+            self._threads.engine = None
+            raise RegoError(first_lines(error)) from error
+        results = answer.get("result")
+        return results[0]["expressions"][0]["value"] if results else None
+
+    def packages(self) -> tuple[str, ...]:
+        """Return the names of all packages."""
+        return tuple(name.removeprefix("data.") for name in sorted(self._engine().get_packages()))
+
+    def _engine(self) -> Any:  # Any: regorus has no types
+        engine = getattr(self._threads, "engine", None)
+        if engine is None:
+            engine = regorus.Engine()
+            for path, text in self._modules.items():
+                try:
+                    engine.add_policy(path, text)
+                except Exception as error:  # RuntimeError, and RecursionError for deep nesting
+                    raise DefinitionError(
+                        f"the policy cannot be read: {first_lines(error)}",
+                        where=path,
+                        hint="Mend the file; `engine policy check` tells more.",
+                    ) from error
+            engine.add_extension("crypto.sha256", 1, _sha256)
+            engine.add_data_json(self._data)
+            self._threads.engine = engine
+        return engine
+
+
+def first_lines(error: BaseException) -> str:
+    """Return an engine's message on one line, without the stack that some carry."""
+    text = str(error).partition("Stack backtrace")[0]
+    return " ".join(text.split())[:400] or type(error).__name__
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _impure(engine: Any) -> Iterator[Finding]:
+    for module in json.loads(engine.get_ast_as_json()):
+        file = module["source"]["file"]
+        for name, line in _calls(module["ast"]):
+            if name.startswith(IMPURE):
+                yield Finding(
+                    file=file,
+                    line=line,
+                    severity="error",
+                    rule="impure-builtin",
+                    element=name,
+                    message=f"{name} gives answers that replay cannot repeat",
+                    hint="Let the diagram pass what you need as input.",
+                )
+
+
+def _calls(node: Any) -> Iterator[tuple[str, int]]:
+    """Yield (function name, line) of every call below `node` of the syntax tree."""
+    if isinstance(node, dict):
+        call = node.get("Call")
+        if isinstance(call, dict):
+            yield _dotted(call["fcn"]), int(call["span"]["line"])
+        for item in node.values():
+            yield from _calls(item)
+    elif isinstance(node, list):
+        for item in node:
+            yield from _calls(item)
+
+
+def _dotted(node: Any) -> str:
+    if "Var" in node:
+        return str(node["Var"]["value"])
+    if "RefDot" in node:
+        field = node["RefDot"]["field"]
+        name = field[1] if isinstance(field, list) else ""
+        return f"{_dotted(node['RefDot']['refr'])}.{name}"
+    return ""

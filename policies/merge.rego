@@ -1,0 +1,84 @@
+# METADATA
+# title: May this candidate be merged?
+# description: |
+#   Asked for exactly one candidate, after its gates. The safety kernel asks for its own five verdicts besides.
+#   input: candidate{old, sources[], tree, commit, clean, changed[], undeclared[]}, gates{commit, result, results[]},
+#   tasks[{task, state, commit}], tier{tier, max_level}, settings, wave
+package merge
+
+import data.security
+
+default allow := false
+
+allow if count(deny) == 0
+
+# METADATA
+# title: A fact that the policy needs is missing
+deny contains {"code": "MISSING_FACT", "msg": sprintf("nothing is known about %s", [name]), "path": sprintf("/%s", [name])} if {
+	some name in ["candidate", "gates", "tasks", "tier", "settings"]
+	not input[name]
+}
+
+# METADATA
+# title: The candidate is no clean merge
+deny contains {"code": "NO_CANDIDATE", "msg": "there is no clean merge commit to judge", "path": "/candidate"} if {
+	not clean
+}
+
+clean if {
+	input.candidate.clean == true
+	is_string(input.candidate.commit)
+	is_string(input.candidate.old)
+	is_string(input.candidate.tree)
+	count(input.candidate.sources) > 0
+}
+
+# METADATA
+# title: The gates judged another commit
+deny contains {"code": "OTHER_COMMIT", "msg": "the gates did not judge this very commit", "path": "/gates/commit"} if {
+	not input.gates.commit == input.candidate.commit
+}
+
+# METADATA
+# title: The gates did not pass
+deny contains {"code": "GATES", "msg": sprintf("the gates ended with %v", [object.get(input.gates, "result", "nothing")]), "path": "/gates/result"} if {
+	not input.gates.result == "ok"
+}
+
+deny contains {"code": "GATE", "msg": sprintf("required gate %s ended with %v", [gate.name, object.get(gate, "result", "nothing")]), "path": sprintf("/gates/results/%d", [index])} if {
+	some index, gate in input.gates.results
+	not gate.required == false
+	not gate_is_open(gate)
+}
+
+gate_is_open(gate) if gate.result == "ok"
+
+# METADATA
+# title: A required gate of the configuration did not run
+deny contains {"code": "GATE_MISSING", "msg": sprintf("gate %s has no result for this commit", [gate.name]), "path": "/gates/results"} if {
+	some gate in input.settings.gates
+	gate.stage == "pre_merge"
+	not gate.name in {result.name | some result in input.gates.results; result.commit == input.candidate.commit}
+}
+
+# METADATA
+# title: A source is not a verified task
+deny contains {"code": "UNVERIFIED", "msg": sprintf("commit %s is not the verified result of a task", [source]), "path": "/candidate/sources"} if {
+	some source in input.candidate.sources
+	not source in {task.commit | some task in input.tasks; task.state == "verified"}
+}
+
+# METADATA
+# title: Undeclared writes where the manifest blocks
+deny contains {"code": "UNDECLARED_WRITE", "msg": sprintf("%s was written without being declared", [path]), "path": path} if {
+	input.settings.manifest.enforcement == "block"
+	some path in input.candidate.undeclared
+}
+
+# METADATA
+# title: What the security policy denies is never merged
+deny contains reason if some reason in security.deny
+
+deny contains {"code": "NO_TIER", "msg": "no gate tier was decided", "path": "/tier/max_level"} if {
+	not is_number(input.tier.max_level)
+}

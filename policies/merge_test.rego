@@ -1,0 +1,51 @@
+package merge_test
+
+import data.merge
+
+good := {
+	"candidate": {
+		"clean": true, "old": "0", "tree": "2", "commit": "3", "sources": ["1"], "patch_complete": true, "undeclared": [],
+		"changed": [{"path": "a.py", "kind": "created", "mode": "100644", "added_lines": ["x"]}],
+	},
+	"gates": {"commit": "3", "result": "ok", "results": [{"name": "tests", "result": "ok", "required": true, "commit": "3"}]},
+	"tasks": [{"task": "a", "state": "verified", "commit": "1"}],
+	"tier": {"tier": "L0", "max_level": 0},
+	"settings": {
+		"security": {"level": "standard"}, "manifest": {"enforcement": "block"},
+		"gates": [{"name": "tests", "stage": "pre_merge", "tier": "L0", "enforcement": "block"}],
+	},
+}
+
+change(path, value) := json.patch(good, [{"op": "replace", "path": path, "value": value}])
+
+codes(input_) := {reason.code | some reason in merge.deny with input as input_}
+
+test_a_verified_gated_candidate_may_merge if merge.allow with input as good
+
+test_an_empty_input_is_denied if not merge.allow with input as {}
+
+test_every_missing_fact_is_denied if {
+	every name in ["candidate", "gates", "tasks", "tier", "settings"] {
+		not merge.allow with input as object.remove(good, [name])
+	}
+}
+
+test_a_conflict_is_denied if codes(change("/candidate/clean", false)) == {"NO_CANDIDATE"}
+
+test_gates_on_another_commit_are_denied if codes(change("/gates/commit", "9")) == {"OTHER_COMMIT"}
+
+test_failed_gates_are_denied if codes(change("/gates/result", "failed")) == {"GATES"}
+
+test_a_failed_required_gate_is_denied if codes(change("/gates/results/0/result", "failed")) == {"GATE"}
+
+test_a_required_gate_that_is_na_is_denied if codes(change("/gates/results/0/result", "na")) == {"GATE"}
+
+test_a_gate_that_did_not_run_is_denied if codes(change("/gates/results", [])) == {"GATE_MISSING"}
+
+test_an_unverified_source_is_denied if codes(change("/tasks/0/state", "failed")) == {"UNVERIFIED"}
+
+test_an_undeclared_write_is_denied if codes(change("/candidate/undeclared", ["b.py"])) == {"UNDECLARED_WRITE"}
+
+test_what_security_denies_is_denied if codes(change("/candidate/changed/0/mode", "160000")) == {"SUBMODULE"}
+
+test_a_missing_tier_is_denied if codes(change("/tier", {"tier": "L0"})) == {"NO_TIER"}

@@ -1,0 +1,77 @@
+# METADATA
+# title: Is the change free of what must never be merged?
+# description: |
+#   Folded into `merge`; may be asked at a gateway of its own.
+#   input: candidate{changed[{path, kind, mode, added_lines[]}], patch_complete}, settings{security{level}}
+package security
+
+import data.paths
+
+default allow := false
+
+allow if count(deny) == 0
+
+# METADATA
+# title: The change cannot be read
+deny contains {"code": "MISSING_FACT", "msg": "the changed files are not known", "path": "/candidate/changed"} if {
+	not is_array(input.candidate.changed)
+}
+
+deny contains {"code": "MISSING_FACT", "msg": "the security level is not known", "path": "/settings/security/level"} if {
+	not input.settings.security.level in {"minimal", "standard", "strict"}
+}
+
+# METADATA
+# title: The change is too large to be searched for secrets
+deny contains {"code": "DIFF_TOO_LARGE", "msg": "the difference was cut, so it was not searched for secrets", "path": "/candidate/patch_complete"} if {
+	input.settings.security.level == "strict"
+	not input.candidate.patch_complete == true
+}
+
+# METADATA
+# title: A secret stands in the change
+deny contains {"code": "SECRET", "msg": sprintf("line %d of what is added looks like %s", [index + 1, kind]), "path": change.path} if {
+	some change in input.candidate.changed
+	some index, line in change.added_lines
+	some kind in secret_kinds(line)
+}
+
+secret_kinds(line) := {kind | some kind, pattern in detectors; regex.match(pattern, line)}
+
+detectors := {
+	"a redacted secret": `\[redacted:[a-z0-9_ -]+\]`,
+	"an AWS access key": `\b(AKIA|ASIA)[0-9A-Z]{16}\b`,
+	"a GitHub token": `\bgh[pousr]_[A-Za-z0-9]{36,}\b`,
+	"a private key": `-----BEGIN ([A-Z]+ )?PRIVATE KEY-----`,
+	"a Slack token": `\bxox[abprs]-[A-Za-z0-9-]{10,}`,
+	"an API key": `\bsk-(ant-)?[A-Za-z0-9_-]{20,}`,
+}
+
+# METADATA
+# title: A protected file was changed
+deny contains {"code": "PROTECTED_PATH", "msg": sprintf("%s is protected (%s)", [change.path, class]), "path": change.path} if {
+	some change in input.candidate.changed
+	some class in paths.protected(change.path, input.settings.security.level)
+}
+
+# METADATA
+# title: Submodules and symbolic links
+deny contains {"code": "SUBMODULE", "msg": sprintf("%s is a submodule", [change.path]), "path": change.path} if {
+	some change in input.candidate.changed
+	change.mode == "160000"
+}
+
+deny contains {"code": "SYMLINK", "msg": sprintf("%s is a symbolic link", [change.path]), "path": change.path} if {
+	input.settings.security.level == "strict"
+	some change in input.candidate.changed
+	change.mode == "120000"
+}
+
+# METADATA
+# title: Direction marks can hide what a line says
+deny contains {"code": "BIDI", "msg": sprintf("line %d of what is added holds direction marks", [index + 1]), "path": change.path} if {
+	not input.settings.security.level == "minimal"
+	some change in input.candidate.changed
+	some index, line in change.added_lines
+	regex.match("[\u202a-\u202e\u2066-\u2069]", line)
+}
