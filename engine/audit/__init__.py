@@ -1,0 +1,6 @@
+"""The independent verifier of ledgers: it imports nothing of the engine but its errors."""
+
+from engine.audit.files import verify_folder
+from engine.audit.verifier import Finding, Report, verify
+
+__all__ = ["Finding", "Report", "verify", "verify_folder"]
