@@ -9,11 +9,11 @@ Invariants
 
 from __future__ import annotations
 
-from engine.programs.environment import clean_environment, printable
+from engine.programs.environment import allowed_names, clean_environment, printable
 from engine.programs.proc import identify, reap
 from engine.programs.program import (
     Limits,
-    OnLine,
+    OnOutput,
     ProcessIdentity,
     Program,
     ProgramOutcome,
@@ -23,10 +23,12 @@ from engine.programs.program import (
 )
 from engine.programs.redaction import Redactor
 from engine.programs.run import run_program
+from engine.programs.streams import Lines
 
 __all__ = [
     "Limits",
-    "OnLine",
+    "Lines",
+    "OnOutput",
     "ProcessIdentity",
     "Program",
     "ProgramOutcome",
@@ -34,6 +36,7 @@ __all__ = [
     "State",
     "Stream",
     "StreamName",
+    "allowed_names",
     "clean_environment",
     "identify",
     "printable",

@@ -37,10 +37,13 @@ def clean_environment(
         "HOME": str(home),
         "TMPDIR": str(temporary or home),
     }
-    for name, value in source.items():
-        if any(_allows(rule, name) for rule in allow):
-            env[name] = _absolute_path(value) if name == "PATH" else value
-    return env | dict(extra or {})
+    allowed = {name: source[name] for name in allowed_names(allow, source) if name != "PATH"}
+    return env | allowed | dict(extra or {})
+
+
+def allowed_names(allow: Sequence[str], source: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the names in `source` that `allow` lets through."""
+    return tuple(name for name in source if any(_allows(rule, name) for rule in allow))
 
 
 def printable(text: str) -> str:

@@ -18,6 +18,8 @@ from engine.programs.program import ProcessIdentity
 
 JOB_MARK = "ENGINE_JOB"  #: in the environment of every process of a program: the job's key
 OWNER_MARK = "ENGINE_OWNER"  #: beside it: "{pid}.{start time}" of the engine
+PROGRAM_MARK = "ENGINE_PROGRAM"  #: beside it: counts the programs of that engine
+_MARKS = {mark.encode(): mark for mark in (JOB_MARK, OWNER_MARK, PROGRAM_MARK)}
 _PROC = Path("/proc")
 _KILL_ROUNDS = 50
 
@@ -138,9 +140,7 @@ def read_marks(pid: int) -> dict[str, str]:
         return {}
     pairs = (entry.partition(b"=") for entry in text.split(b"\0"))
     return {
-        name.decode(): value.decode("utf-8", "replace")
-        for name, _, value in pairs
-        if name in (JOB_MARK.encode(), OWNER_MARK.encode())
+        _MARKS[name]: value.decode("utf-8", "replace") for name, _, value in pairs if name in _MARKS
     }
 
 

@@ -12,7 +12,7 @@ from engine.programs.redaction import Redactor
 
 State = Literal["exited", "signalled", "timed_out", "silent", "cancelled", "not_started", "flooded"]
 StreamName = Literal["stdout", "stderr"]
-OnLine = Callable[[StreamName, str], None]
+OnOutput = Callable[[StreamName, bytes], None]
 
 MEBIBYTE = 1024 * 1024
 
@@ -45,7 +45,7 @@ class Program:
     """One program to run: a list of arguments, or a command line for /bin/sh.
 
     `env` is the whole environment (see `clean_environment`). `key` names the job; it marks every process of the
-    program, so that none is lost. `on_line` and `on_start` are called on the event loop and must not block.
+    program, so that none is lost. `on_output` and `on_start` are called on the event loop and must not block.
     """
 
     argv: tuple[str, ...] | str
@@ -61,7 +61,7 @@ class Program:
     grace_s: float = 2.0  #: between SIGTERM and SIGKILL
     limits: Limits = field(default_factory=Limits)
     lock_fd: int | None = None  #: inherited, so that a file lock lives as long as the program
-    on_line: OnLine | None = None  #: each redacted line, without its line end
+    on_output: OnOutput | None = None  #: redacted text as it comes: whole lines, as a rule many
     on_start: Callable[[ProcessIdentity], None] | None = None
     stop: asyncio.Event | None = None  #: set it to end the program with an outcome ("cancelled")
 

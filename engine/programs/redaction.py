@@ -77,7 +77,7 @@ _FOLDED_DETECTORS: tuple[_Detector, ...] = (
     _detector(
         "password",
         "passw pwd secret api_key apikey api-key access_key accesskey access-key private_key token",
-        rb"(?:passw(?:or)?d|pwd|secret(?:[_-]?(?:access[_-]?)?key)?|(?:api|access|private)[_-]?key|token)"
+        rb"(?:passw(?:or)?d|pwd(?!=/)|secret(?:[_-]?(?:access[_-]?)?key)?|(?:api|access|private)[_-]?key|token)"
         rb"\\?[\"']?[ \t]*[=:][ \t]*\\?[\"']?(?P<secret>" + _VALUE + rb"{6,})",
     ),
 )  # fmt: skip

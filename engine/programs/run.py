@@ -13,7 +13,7 @@ from functools import partial
 
 from engine.programs import proc
 from engine.programs.program import Program, ProgramOutcome, State, StreamName
-from engine.programs.streams import Capture, Lines
+from engine.programs.streams import Capture
 from engine.programs.supervisor import Child, Supervisor, supervisor
 
 _CHUNK = 65536
@@ -26,8 +26,8 @@ async def run_program(program: Program) -> ProgramOutcome:
     """Return how `program` ended, after every process of it is gone.
 
     Never raises for what the program does. When the calling task is cancelled, the program is ended first and
-    CancelledError is raised again; use `Program.stop` to end it and keep the outcome. What `on_line` and
-    `on_start` raise ends the program and is raised again.
+    CancelledError is raised again; use `Program.stop` to end it and keep the outcome. What `on_output`
+    and `on_start` raise ends the program and is raised again.
     """
     started = time.monotonic()
     office = supervisor()
@@ -240,15 +240,14 @@ class _Run:
 
 
 class _Stream:
-    """One output stream: read, redacted, kept, and given out line by line."""
+    """One output stream: read, redacted, kept, and given out."""
 
     def __init__(self, name: StreamName, fd: int, program: Program) -> None:
         self.name = name
         self.fd = fd
         self.capture = Capture(program.output_limit_bytes)
         self._redacting = program.redact.stream()
-        self._lines = Lines()
-        self._on_line = program.on_line
+        self._on_output = program.on_output
         self._ended = False
 
     def read(self) -> int:
@@ -276,17 +275,12 @@ class _Stream:
             return
         self._ended = True
         self._pass_on(self._redacting.finish())
-        self._emit(self._lines.finish())
 
     def _pass_on(self, text: bytes) -> None:
-        self.capture.feed(text)
-        if self._on_line:
-            self._emit(self._lines.feed(text))
-
-    def _emit(self, lines: list[str]) -> None:
-        if self._on_line:
-            for line in lines:
-                self._on_line(self.name, line)
+        if text:
+            self.capture.feed(text)
+            if self._on_output:
+                self._on_output(self.name, text)
 
 
 def _why_not(error: OSError | ValueError, program: Program) -> str:

@@ -54,6 +54,11 @@ class Lines:
         self._pending = bytearray()
         self._dropping = False
 
+    @property
+    def pending(self) -> bool:
+        """Return whether a line has begun and not ended."""
+        return bool(self._pending)
+
     def feed(self, text: bytes) -> list[str]:
         """Return the lines that `text` completes."""
         *complete, rest = text.split(b"\n")

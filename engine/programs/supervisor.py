@@ -2,7 +2,7 @@
 
 Three things see to that, each for what the others miss:
 - Each program leads a session of its own; it is killed as a group.
-- Every process of it carries the marks ENGINE_JOB and ENGINE_OWNER in its environment, so a daemon that left the
+- Every process of it carries our marks (ENGINE_JOB, ENGINE_OWNER, ENGINE_PROGRAM) in its environment, so a daemon that left the
   group is found in /proc. We are the subreaper of such daemons, so one that also dropped the marks is found as a
   child of ours in a session that is neither ours nor of a live program.
 - When we are killed, a *guard* kills: a 1 MB `/bin/sh` that reads the numbers of live programs from a pipe and, at
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import itertools
 import os
 import shutil
 import signal
@@ -63,10 +64,10 @@ def _supervisor_of(pid: int) -> Supervisor:
 class Child:
     """A started program: its process and what existed before it."""
 
-    def __init__(self, process: subprocess.Popen[bytes], program: Program, before: set[int]):
+    def __init__(self, process: subprocess.Popen[bytes], number: str, before: set[int]) -> None:
         self.process = process
         self.pid = process.pid
-        self.key = program.key
+        self.number = number
         self.before = before
 
 
@@ -77,12 +78,21 @@ class Supervisor:
         self._live: dict[int, Child] = {}
         self._guard: int | None = None  # writing end of its pipe
         self._owner = proc.owner_token()
+        self._numbers = itertools.count(1)
         _become_subreaper()
 
     def start(self, program: Program) -> Child:
         """Return the started `program`. Raises OSError or ValueError when it cannot be started."""
         argv = ["/bin/sh", "-c", program.argv] if isinstance(program.argv, str) else [*program.argv]
-        env = {**program.env, proc.JOB_MARK: program.key, proc.OWNER_MARK: self._owner}
+        if not argv:
+            raise FileNotFoundError("expected a program and its arguments, but got nothing")
+        number = str(next(self._numbers))
+        env = {
+            **program.env,
+            proc.JOB_MARK: program.key,
+            proc.OWNER_MARK: self._owner,
+            proc.PROGRAM_MARK: number,
+        }
         argv[0] = _find_program(argv[0], env, program)
         before = proc.process_numbers()
         process = subprocess.Popen(
@@ -96,7 +106,7 @@ class Supervisor:
             start_new_session=True,
             pass_fds=() if program.lock_fd is None else (program.lock_fd,),
         )
-        child = Child(process, program, before)
+        child = Child(process, number, before)
         self._live[child.pid] = child
         self._tell_guard("+", child.pid)
         return child
@@ -161,7 +171,7 @@ class Supervisor:
             return False
         marks = proc.read_marks(process.pid)
         if marks.get(proc.OWNER_MARK) == self._owner:
-            return marks.get(proc.JOB_MARK) == child.key
+            return marks.get(proc.PROGRAM_MARK) == child.number
         return not marks and self._is_adopted(process)
 
     def _is_adopted(self, process: proc.Process) -> bool:
