@@ -3,7 +3,8 @@
 It shares with the writer only the format (contracts/ledger-entry.v1.json) and RFC 8785, 6962, 8032, so that a
 bug of the writer cannot hide itself. Levels:
 
-- **L0 bytes**: every line is canonical JSON with the members an entry has; no number is a float.
+- **L0 bytes**: every line is canonical JSON with the members an entry has; no number is a float; large values
+  are what their digests say.
 - **L1 chain and tree**: seq, prev and hash of every entry; every checkpoint is signed by the given key, commits
   to exactly the entries it counts, and so continues the one before; nothing is missing behind the newest.
 - **L2 course**: one creation, at the start; epochs never go down; each job has one outcome; a branch moves only
@@ -43,6 +44,7 @@ TYPES: Final = frozenset(
 
 _HEX_64: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
+_BLOB: Final = re.compile(rb'"\$blob":"sha256:([0-9a-f]{64})"')
 _MEMBERS: Final = frozenset(
     {"v", "seq", "prev", "run", "type", "at", "epoch", "instance", "task", "fact", "events", "body"}
 )
@@ -109,12 +111,18 @@ class _Tree:
         return node
 
 
-def verify(lines: Iterable[bytes], notes: Sequence[str] = (), key: str = "") -> Report:
+def verify(
+    lines: Iterable[bytes],
+    notes: Sequence[str] = (),
+    key: str = "",
+    blob: Callable[[str], bytes | None] | None = None,
+) -> Report:
     """Check the ledger of one run and return everything found.
 
     `lines` are the entries without line feeds, in order. `notes` are signed checkpoints from anywhere: the
     export, a merge commit, a witness; those that the ledger itself records are checked as well. `key` is the
     C2SP key line of the run. Without a key the signatures are not checked, and no note counts as a witness.
+    With `blob` (digest → content or None) every large value that an entry refers to is checked too.
     """
     findings: list[Finding] = []
     outside = [_parsed_note(note, key, findings) for note in notes]
@@ -135,6 +143,8 @@ def verify(lines: Iterable[bytes], notes: Sequence[str] = (), key: str = "") -> 
             if record["type"] == "checkpoint.signed":
                 inside += _check_recorded(record, seq, tree, key, findings)
             course.follow(seq, record)
+        if blob is not None and b'"$blob"' in line:
+            _check_blobs(seq, line, blob, findings)
         digest = sha256(TAG + digest + line).digest()
         tree.add(line)
     good = [note for note in outside if note and _is_committed(note, tree, findings)]
@@ -257,6 +267,16 @@ def _is_date(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _check_blobs(
+    seq: int, line: bytes, blob: Callable[[str], bytes | None], findings: list[Finding]
+) -> None:
+    for digest in _BLOB.findall(line):
+        content = blob(f"sha256:{digest.decode()}")
+        if content is None or sha256(content).hexdigest() != digest.decode():
+            message = f"the large value sha256:{digest.decode()} is missing or altered"
+            findings.append(Finding(seq, "L0", message))
 
 
 # --- L1: chain, tree, checkpoints --------------------------------------------------------------------

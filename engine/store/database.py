@@ -293,17 +293,17 @@ class Store:
         instance: str = "",
     ) -> Iterator[Entry]:
         """Yield the entries behind seq `after`, in order, with their large values; only `types`, of `instance`."""
-        wanted: list[ColumnElement[bool]] = []
-        if types:
-            wanted.append(ENTRY.c.type.in_([item.value for item in types]))
+        wanted = _of_types(types)
         if instance:
             wanted.append(ENTRY.c.instance == instance)
         for line in self._lines(run, after, wanted):
             yield read_entry(line, self._blobs.get)
 
-    def lines(self, run: str, *, after: int = 0) -> Iterator[bytes]:
-        """Yield the lines behind seq `after`, in order, as they were sealed."""
-        return self._lines(run, after, [])
+    def lines(
+        self, run: str, *, after: int = 0, types: Sequence[EntryType] = ()
+    ) -> Iterator[bytes]:
+        """Yield the lines behind seq `after`, in order, as they were sealed; only `types` when given."""
+        return self._lines(run, after, _of_types(types))
 
     def facts(self, run: str, instance: str) -> list[Turn]:
         """Return the turns of an instance in order: replaying their facts rebuilds it."""
@@ -417,6 +417,10 @@ class Store:
             )
             for (line,) in streamed:
                 yield bytes(line)
+
+
+def _of_types(types: Sequence[EntryType]) -> list[ColumnElement[bool]]:
+    return [ENTRY.c.type.in_([item.value for item in types])] if types else []
 
 
 def _sealed(live: _Live, drafts: Sequence[Draft], blobs: Blobs) -> tuple[list[Sealed], _Live]:

@@ -1,0 +1,339 @@
+"""`engine ledger verify | show | export`: the book of a run, checked, read and handed over."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from engine.cli import show as out
+from engine.cli.common import HERE, AsJson, ProjectFolder, RunOption
+from engine.errors import IntegrityError, UsageError
+
+if TYPE_CHECKING:
+    from engine.audit import Report
+    from engine.store import Run, Store
+
+Record = Mapping[str, Any]  # Any: a parsed entry or a part of one
+
+app = typer.Typer(no_args_is_help=True)
+
+AsLines = Annotated[bool, typer.Option("--jsonl", help="Print the entries as they were sealed.")]
+
+
+@app.command()
+def verify(
+    project: ProjectFolder = HERE,
+    run_id: RunOption = None,
+    checkpoint: Annotated[
+        list[Path] | None, typer.Option(help="A signed checkpoint kept elsewhere; repeatable.")
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Check a run's ledger: bytes, chain, checkpoints, course and export. Exit 5 when anything does not hold."""
+    with _opened(project, run_id) as (store, run):
+        report = _audited(store, run, [_text(path) for path in checkpoint or []])
+        problems = [
+            *({"level": f.level, "seq": f.seq, "message": f.message} for f in report.findings),
+            *_disagreements(store, run, report),
+        ]
+    if as_json:
+        out.as_json("ledger-verify", {**_summary(report), "ok": not problems, "findings": problems})
+    else:
+        _tell_report(report, problems)
+    return IntegrityError.exit_code if problems else 0
+
+
+@app.command()
+def show(
+    project: ProjectFolder = HERE,
+    run_id: RunOption = None,
+    limit: Annotated[int, typer.Option(min=0, help="Newest entries to show; 0 shows all.")] = 50,
+    type_: Annotated[
+        list[str] | None, typer.Option("--type", "-t", help="Only this type of entry; repeatable.")
+    ] = None,
+    as_json: AsJson = False,
+    as_lines: AsLines = False,
+) -> int:
+    """Print what happened, in order."""
+    from engine.ledger.entries import EntryType
+
+    known = {item.value: item for item in EntryType}
+    unknown = [name for name in type_ or [] if name not in known]
+    if unknown:
+        raise UsageError(
+            where=f"--type {unknown[0]}", expected=f"one of {', '.join(sorted(known))}"
+        )
+    with _opened(project, run_id) as (store, run):
+        wanted = tuple(known[name] for name in type_ or [])
+        after = max(0, run.entries - limit) if limit and not wanted else 0
+        lines = store.lines(run.id, after=after, types=wanted)
+        _print_entries(run, _newest(lines, limit), as_json=as_json, as_lines=as_lines)
+    return 0
+
+
+@app.command()
+def export(
+    project: ProjectFolder = HERE,
+    run_id: RunOption = None,
+    format_: Annotated[str, typer.Option("--format", "-f", help="jsonl")] = "jsonl",
+    folder: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Folder to write; .engine/ledger/RUN without."),
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Write a run's ledger, checkpoints and public key as files that `python -m engine.audit` verifies."""
+    from engine.ledger.export import Exporter
+
+    if format_ != "jsonl":
+        raise UsageError(where=f"--format {format_}", expected="jsonl")
+    with _opened(project, run_id) as (store, run):
+        target = folder or store.home / "ledger" / run.id
+        exporter = Exporter(target, lambda after: store.lines(run.id, after=after))
+    if as_json:
+        body = {"run": run.id, "folder": str(target), "entries": exporter.seq}
+        out.as_json("ledger-export", body)
+    else:
+        out.line(f"{exporter.seq} entries of run {run.id} are in {out.plain(target)}")
+        out.line(f"verify them anywhere with: python -m engine.audit {out.plain(target)}")
+    return 0
+
+
+@contextmanager
+def _opened(project: Path, run_id: str | None) -> Iterator[tuple[Store, Run]]:
+    """Open the project's store to read, without the rest of the engine: an audit needs none of it."""
+    from engine.settings import load_project
+    from engine.store import Store
+
+    if not project.is_dir():
+        raise UsageError("the project folder is not there", where=str(project))
+    found = load_project(project.resolve())
+    url = found.settings.store.url or found.home / "engine.db"
+    if isinstance(url, Path) and not url.is_file():
+        raise UsageError("there are no runs here yet", where=str(found.home))
+    with Store.open(url, home=found.home, create=False, read_only=True) as store:
+        yield store, _chosen(store.runs(), run_id)
+
+
+def _chosen(runs: list[Run], run_id: str | None) -> Run:
+    """Return the run of that id, the only one that starts so, or the newest without."""
+    named = [run for run in runs if run_id is None or run.id == run_id]
+    matching = named or [run for run in runs if run.id.startswith(str(run_id))]
+    if not matching or (run_id is not None and len(matching) > 1):
+        known = ", ".join(run.id for run in (matching or runs)[-10:])
+        raise UsageError(
+            where=f"run {run_id or ''}".strip(), expected="one run", got=known or "none"
+        )
+    return matching[-1]
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError("the checkpoint cannot be read", where=str(path)) from error
+
+
+# --- verify ------------------------------------------------------------------------------------------
+
+
+def _audited(store: Store, run: Run, notes: list[str]) -> Report:
+    """Return the audit of the run's rows, with the exported checkpoints and those given."""
+    from engine.audit import verify as audit
+    from engine.ledger.checkpoints import KEY_FILE, ensure_key
+
+    exported = sorted((store.home / "ledger" / run.id / "checkpoints").glob("[0-9]*"))
+    known = [_text(path) for path in exported]
+    has_key = (store.home / KEY_FILE).exists()
+    key = ensure_key(store.home).key_line(run.id) if has_key else ""
+    return audit(store.lines(run.id), [*known, *notes], key, _blob_reader(store))
+
+
+def _blob_reader(store: Store) -> Callable[[str], bytes | None]:
+    def read(digest: str) -> bytes | None:
+        try:
+            return store.get_blob(digest)
+        except IntegrityError:
+            return None
+
+    return read
+
+
+def _disagreements(store: Store, run: Run, report: Report) -> Iterator[dict[str, Any]]:
+    """Yield where the database, its own summary of the run and the exported files do not say the same."""
+    from engine.ledger.export import segments
+
+    size, root = store.root(run.id)
+    stated = (run.entries, run.head.hex(), size, root.hex())
+    if stated != (report.entries, report.head, report.entries, report.root):
+        message = "the run's own record of its end is not that of its entries"
+        yield {"level": "L1", "seq": report.entries, "message": message}
+    for path in segments(store.home / "ledger" / run.id):
+        first = int(path.stem)
+        rows = store.lines(run.id, after=first - 1)
+        for seq, line in enumerate(path.read_bytes().split(b"\n")[:-1], first):
+            if line != next(rows, None):
+                message = f"{path.name} differs from the database"
+                yield {"level": "L0", "seq": seq, "message": message}
+                break
+
+
+def _summary(report: Report) -> dict[str, Any]:
+    return {
+        "run": report.run,
+        "entries": report.entries,
+        "head": report.head,
+        "root": report.root,
+        "checkpoints": report.checkpoints,
+        "witnessed": report.witnessed,
+        "levels": ["L0", "L1", "L2"],
+    }
+
+
+def _tell_report(report: Report, problems: list[dict[str, Any]]) -> None:
+    for problem in problems:
+        place = f"entry {problem['seq']}" if problem["seq"] else "the ledger"
+        out.line(f"[red]{problem['level']}[/] {place}: {out.plain(problem['message'])}")
+    verdict = (
+        "[green]holds[/]" if not problems else f"[red]does not hold[/]: {len(problems)} findings"
+    )
+    out.line(f"the ledger of run {report.run} {verdict}")
+    out.line(
+        f"{report.entries} entries ending in {report.head[:16]}, {report.checkpoints} signed checkpoints, "
+        f"the newest over {report.witnessed} entries"
+    )
+
+
+# --- show --------------------------------------------------------------------------------------------
+
+
+def _newest(lines: Iterator[bytes], limit: int) -> Iterator[bytes]:
+    """Return the last `limit` lines, or all for 0."""
+    return iter(deque(lines, maxlen=limit)) if limit else lines
+
+
+def _print_entries(run: Run, lines: Iterator[bytes], *, as_json: bool, as_lines: bool) -> None:
+    if as_json:
+        entries = [json.loads(line) for line in lines]
+        out.as_json("ledger-show", {"run": run.id, "total": run.entries, "entries": entries})
+        return
+    for line in lines:
+        if as_lines:
+            sys.stdout.write(line.decode() + "\n")
+        else:
+            out.line(_human(json.loads(line)))
+
+
+def _human(entry: Record) -> str:
+    """Return an entry as one line: number, time of day, who, what happened."""
+    day, _, clock = str(entry["at"]).partition("T")
+    who = entry.get("task") or entry.get("instance") or ""
+    told = _turn_words(entry) if "fact" in entry else _body_words(str(entry["type"]), entry["body"])
+    place = f"[cyan]{out.plain(who)}[/]  " if who else ""
+    return f"{entry['seq']:>6}  {day} {clock[:12]}  {place}{out.plain(told.rstrip(' :'))}"
+
+
+def _turn_words(entry: Record) -> str:
+    fact = entry["fact"]
+    caused = [_event_words(event) for event in entry.get("events", ())]
+    told = [words for words in caused if words]
+    follows = f" → {', '.join(told[:4])}{f' and {len(told) - 4} more' if len(told) > 4 else ''}"
+    return _fact_words(fact) + (follows if told else "")
+
+
+def _fact_words(fact: Record) -> str:
+    """Return what a fact says: its kind in words, what it is about, why."""
+    names = ("job", "process", "timer", "task", "request", "child", "incident", "name")
+    about = next((str(fact[name]) for name in names if name in fact), "")
+    told = f"{str(fact['kind']).replace('_', ' ')} {about}".strip()
+    state = fact.get("state") or fact.get("verdict", {}).get("ruling") or fact.get("code")
+    reason = fact.get("failure", {}).get("message") or fact.get("message") or fact.get("reason")
+    return told + (f" ({state})" if state else "") + (f": {_short(reason)}" if reason else "")
+
+
+def _event_words(event: Record) -> str:
+    """Return what an event changes, or "" for those that only say where the token went."""
+    match event["kind"]:
+        case "element_activated" | "element_completed" | "element_terminated":
+            return f"took {'/'.join(event['flows'])}" if event.get("flows") else ""
+        case "job_created":
+            return f"job {event['job']['type']}"
+        case "decision_evaluated":
+            return f"{event['decision']} says {_short(json.dumps(event.get('value')))}"
+        case "incident_raised":
+            return f"INCIDENT {event['code']}: {_short(event['message'])}"
+        case kind:
+            names = ("name", "task", "timer", "process", "package", "state")
+            about = next((str(event[name]) for name in names if name in event), "")
+            return f"{kind.replace('_', ' ')} {about}".strip()
+
+
+def _body_words(kind: str, body: Record) -> str:
+    """Return one of the engine's own records in words; what has no template shows its plain members."""
+    template = _WORDS.get(kind)
+    if template is not None:
+        return template.format_map(_Gaps(body))
+    members = ", ".join(
+        f"{name} {_short(value)}" for name, value in body.items() if _is_plain(value)
+    )
+    return f"{kind.replace('.', ' ')} {members}".strip()
+
+
+class _Gaps(dict[str, Any]):  # Any: members of a body
+    """The members of a body for a template: short, and empty for what is not there."""
+
+    def __getitem__(self, name: str) -> str:
+        value = self.get(name)
+        if isinstance(value, list):
+            return "; ".join(map(_short, value))
+        return "" if value is None else _short(value)
+
+    def __missing__(self, name: str) -> str:
+        return ""
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, str | int) and value != ""
+
+
+def _short(value: object) -> str:
+    """Return text fit for a line: object ids to 12 digits, the rest to 100 characters."""
+    text = str(value)
+    if len(text) in (40, 64) and all(character in "0123456789abcdef" for character in text):
+        return text[:12]
+    return text if len(text) <= 100 else f"{text[:99]}…"
+
+
+_WORDS: Mapping[str, str] = {
+    "run.created": "run created for feature {feature} under bundle {bundle}",
+    "run.resumed": "run taken over by another engine",
+    "run.stopped": "engine left the run: {status} {message}",
+    "run.finished": "run ended: {status} {message}",
+    "command.received": "command {kind}: {answer}",
+    "workspace.created": "workspace {path} on {base}",
+    "workspace.captured": "files captured as commit {commit}",
+    "workspace.removed": "workspace removed",
+    "worker.started": "worker {worker} started",
+    "worker.finished": "worker {worker} ended with exit code {exit_code} {reason}",
+    "plugin.called": "plugin {plugin} {operation}: {result} {reason}",
+    "usage.recorded": "{tokens} tokens, {cost_micros} micro-units used",
+    "gate.finished": "gate {name} ({stage}): {result} {reason}",
+    "verdict.recorded": "verdict {kind}: {verdict} {reasons}",
+    "merge.authorized": "merge of {commit} into {ref} authorised",
+    "merge.completed": "merged {commit} into {ref}",
+    "merge.voided": "merge not carried out: {reason}",
+    "merge.refused": "merge refused: {reasons}",
+    "rollback.authorized": "rollback by {commit} on {ref} authorised",
+    "rollback.completed": "rolled {ref} back by {commit}",
+    "rollback.voided": "rollback not carried out: {reason}",
+    "publish.completed": "branch {branch} moved to {commit}",
+    "publish.refused": "branch {branch} left alone: {reason}",
+    "checkpoint.signed": "checkpoint signed over {size} entries, root {root}",
+}
