@@ -18,6 +18,7 @@ async def build_waves(activation: Activation) -> Variables:
     """Reads the feature's task graph, checks it against its contract and orders it into waves."""
     graph = await activation.world.read_task_graph()
     plan = build_plan(graph, activation.text("mode", "waves"))
+    await activation.world.announce_plan(plan.waves)
     return {
         "plan": {
             "feature": plan.feature,

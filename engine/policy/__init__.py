@@ -35,6 +35,7 @@ class PolicySet:
         self.digest = digest
         self._backend = backend
         self._deadline_s = deadline_s
+        self._thread: _Asker | None = None
 
     @classmethod
     def load(
@@ -60,7 +61,7 @@ class PolicySet:
     @property
     def packages(self) -> tuple[str, ...]:
         """Names of the packages that can be asked."""
-        return self._backend.packages()
+        return self._backend.packages
 
     def decide(self, package: str, input: Json, now: datetime) -> Verdict:
         """Return the verdict of `package` on `input`, which policies see with `now` (RFC 3339) added."""
@@ -100,10 +101,9 @@ class PolicySet:
         return asker.ask(package, text, self._deadline_s)
 
     def _asker(self) -> _Asker:
-        asker = getattr(self, "_thread", None)
-        if asker is None or asker.is_lost:
-            asker = self._thread = _Asker(self._backend)
-        return asker
+        if self._thread is None or self._thread.is_lost:
+            self._thread = _Asker(self._backend)
+        return self._thread
 
 
 class _Asker:
@@ -133,12 +133,15 @@ class _Asker:
         return document
 
     def _serve(self) -> None:
+        session = None  # lives in this frame only: regorus may not be dropped by another thread
         while not self.is_lost:
             self._asked.acquire()
             assert self._question is not None  # set before the release
             try:
-                self._answer = (self._backend.document(*self._question), None)
+                session = session or self._backend.session()
+                self._answer = (session.document(*self._question), None)
             except Exception as error:  # handed to the asking thread, which turns it into a verdict
+                session = None
                 self._answer = (None, error)
             self._answered.release()
 

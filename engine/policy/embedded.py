@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from typing import Any
@@ -37,56 +36,59 @@ class RegoError(Exception):
 
 
 class Embedded:
-    """Rego modules, compiled once for each thread that asks."""
+    """Rego modules that were found good; each thread that asks opens a session of its own."""
 
     def __init__(self, modules: Mapping[str, str], data: Mapping[str, Json]) -> None:
-        """Compile `modules` (path → text). Raises DefinitionError naming file, line and column."""
+        """Check `modules` (path → text). Raises DefinitionError naming file, line and column."""
         self.name = f"regorus {version('gordon-to-regorus')}"
         self._modules = dict(modules)
         self._data = json.dumps(data, default=str)
-        self._threads = threading.local()
-        findings = [*_impure(self._engine())]
+        engine = self._compile()
+        self.packages = tuple(name.removeprefix("data.") for name in sorted(engine.get_packages()))
+        findings = list(_impure(engine))
         if findings:
             raise DefinitionError("\n".join(str(finding) for finding in findings))
+
+    def session(self) -> Session:
+        """Return what answers questions in the calling thread, and in no other."""
+        return Session(self._compile())
+
+    def _compile(self) -> Any:  # Any: regorus has no types
+        engine = regorus.Engine()
+        for path, text in self._modules.items():
+            try:
+                engine.add_policy(path, text)
+            except Exception as error:  # RuntimeError, and RecursionError for deep nesting
+                raise DefinitionError(
+                    f"the policy cannot be read: {first_lines(error)}",
+                    where=path,
+                    hint="Mend the file; `engine policy check` tells more.",
+                ) from error
+        engine.add_extension("crypto.sha256", 1, _sha256)
+        engine.add_data_json(self._data)
+        return engine
+
+
+class Session:
+    """A compiled engine, bound to the thread that made it."""
+
+    def __init__(self, engine: Any) -> None:  # Any: regorus has no types
+        self._engine = engine
 
     def document(self, package: str, input_text: str) -> Any:
         """Return the decision document of `package` for a JSON input, or None when it is undefined.
 
-        Raises RegoError when the evaluation fails.
+        Raises RegoError when the evaluation fails; the session cannot be used afterwards.
         """
-        engine = self._engine()
         try:
-            engine.set_input_json(input_text)
-            answer = json.loads(engine.eval_query_as_json(f"data.{package}"))
+            self._engine.set_input_json(input_text)
+            answer = json.loads(self._engine.eval_query_as_json(f"data.{package}"))
         except BaseException as error:  # regorus raises its panics from BaseException
             if isinstance(error, KeyboardInterrupt | SystemExit):
                 raise
-            self._threads.engine = None
             raise RegoError(first_lines(error)) from error
         results = answer.get("result")
         return results[0]["expressions"][0]["value"] if results else None
-
-    def packages(self) -> tuple[str, ...]:
-        """Return the names of all packages."""
-        return tuple(name.removeprefix("data.") for name in sorted(self._engine().get_packages()))
-
-    def _engine(self) -> Any:  # Any: regorus has no types
-        engine = getattr(self._threads, "engine", None)
-        if engine is None:
-            engine = regorus.Engine()
-            for path, text in self._modules.items():
-                try:
-                    engine.add_policy(path, text)
-                except Exception as error:  # RuntimeError, and RecursionError for deep nesting
-                    raise DefinitionError(
-                        f"the policy cannot be read: {first_lines(error)}",
-                        where=path,
-                        hint="Mend the file; `engine policy check` tells more.",
-                    ) from error
-            engine.add_extension("crypto.sha256", 1, _sha256)
-            engine.add_data_json(self._data)
-            self._threads.engine = engine
-        return engine
 
 
 def first_lines(error: BaseException) -> str:

@@ -40,6 +40,7 @@ from engine.core.model import (
     JobCompleted,
     JobCreated,
     JobFailed,
+    RunId,
     SignalBroadcast,
     SignalThrown,
     TimerCancelled,
@@ -372,7 +373,7 @@ class Conductor:
     def _advance(self, instance: str, fact: Fact) -> tuple[Event, ...] | None:
         """Advance one instance; None when the fact had no effect (late, doubled)."""
         if isinstance(fact, InstanceStarted):
-            step = start(self._definitions, self._run, InstanceId(instance), fact)
+            step = start(self._definitions, RunId(self._run), InstanceId(instance), fact)
             self._open[instance] = Open(
                 process=fact.process,
                 parent=fact.parent,

@@ -734,20 +734,29 @@ class Delivery:
         return identifier if isinstance(identifier, str) else ""
 
     def ended_changes(self, process: str, variables: Variables) -> list[Change]:
-        """An instance that ends with `result {task, state, …}` says what became of the task."""
+        """An instance that ends with a `result` says what became of its task, or of the tasks its wave could not merge.
+
+        `{task, state, commit, attempts, reason}` is about one task; `{blocked: [task…], reasons}` about several.
+        """
         result = variables.get("result")
-        if not isinstance(result, Mapping) or not isinstance(result.get("task"), str):
+        if not isinstance(result, Mapping):
             return []
+        if isinstance(result.get("task"), str):
+            return [
+                TaskChanged(
+                    task=str(result["task"]),
+                    state=str(result.get("state")),
+                    body={
+                        "commit": result.get("commit"),
+                        "reason": str(result.get("reason") or ""),
+                        "attempts": result.get("attempts") or 0,
+                    },
+                )
+            ]
+        reason = "; ".join(_texts(result.get("reasons")))
         return [
-            TaskChanged(
-                task=str(result["task"]),
-                state=str(result.get("state")),
-                body={
-                    "commit": result.get("commit"),
-                    "reason": str(result.get("reason") or ""),
-                    "attempts": result.get("attempts") or 0,
-                },
-            )
+            TaskChanged(task=task, state="blocked", body={"reason": reason})
+            for task in _texts(result.get("blocked"))
         ]
 
     async def finish(self) -> None:

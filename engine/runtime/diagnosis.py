@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import shutil
 import sqlite3
 import subprocess
@@ -83,12 +84,13 @@ def _sqlite() -> Check:
 
 
 def _workers_die_with_engine() -> Check:
-    if sys.platform == "linux":
-        return Check(name="workers", result=Outcome.OK, text="die with the engine (PDEATHSIG)")
+    linux = platform.system() == "Linux"
     return Check(
         name="workers",
-        result=Outcome.NA,
-        text="cannot be tied to the engine on this system; leftovers are killed at the next start",
+        result=Outcome.OK if linux else Outcome.NA,
+        text="die with the engine (PDEATHSIG)"
+        if linux
+        else "cannot be tied to the engine on this system; leftovers are killed at the next start",
     )
 
 

@@ -187,10 +187,7 @@ class Engine:
         """Return the policies of `definitions` on the configured back end. Raises DefinitionError."""
         policy = self.settings.policy
         return PolicySet.load(
-            definitions.policies,
-            backend=policy.backend,
-            url=policy.url,
-            timeout_s=policy.timeout_s,
+            definitions.policies, backend=policy.backend, deadline_s=policy.timeout_s
         )
 
 
