@@ -15,10 +15,14 @@ import json
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine.contracts.compiled import Check, Unsupported, compile_schema
 from engine.core.model import Json
 from engine.errors import ContractError, DefinitionError
+
+if TYPE_CHECKING:
+    from engine.contracts.violations import Validator
 
 __all__ = ["Contract", "Contracts"]
 
@@ -31,7 +35,12 @@ class Contract:
         self.schema = schema
         self._contracts = contracts
         self._is_kept = self._compile()
-        self._slow: object = None
+        self._validator: Validator | None = None
+
+    def validate(self) -> None:
+        """Raise DefinitionError when the contract itself is no valid schema (one that compiles is)."""
+        if self._is_kept is None:
+            self._full()
 
     def check(self, value: Json) -> None:
         """Raise ContractError for the most telling violation by `value`."""
@@ -55,11 +64,15 @@ class Contract:
             return False
 
     def _find(self, value: Json, *, all_of_them: bool) -> tuple[ContractError, ...]:
+        full = self._full()
+        return full.violations(value) if all_of_them else full.first(value)
+
+    def _full(self) -> Validator:
         from engine.contracts.violations import Validator  # jsonschema takes 0.1 s to import
 
-        if not isinstance(self._slow, Validator):
-            self._slow = Validator(self.name, self.schema, self._contracts.schema)
-        return self._slow.violations(value) if all_of_them else self._slow.first(value)
+        if self._validator is None:
+            self._validator = Validator(self.name, self.schema, self._contracts.schema)
+        return self._validator
 
     def _compile(self) -> Check | None:
         try:
