@@ -58,7 +58,7 @@ def apply_result(x: Execution, token: Token, result: Variables) -> None:
     if outputs:
         x.set_local(token, result)
         targets = outputs.evaluate(x.visible(token), merge=True)
-        x.propagate(token if token.index is not None else token.scope or token, targets)
+        x.propagate(token if token.index is not None else token.outer, targets)
     elif result:
         x.propagate(token, result)
 
@@ -68,8 +68,7 @@ def _complete(x: Execution, token: Token, result: Variables) -> None:
     if token.index is None:
         x.complete(token)
         return
-    body = token.scope
-    assert body is not None and body.items is not None
+    body = token.outer
     _collect(x, body, token.index, x.visible(token))
     is_enough = _is_enough(x, body, x.visible(token))
     x.complete(token, ())
@@ -86,7 +85,8 @@ def begin_items(x: Execution, body: Token) -> None:
         items = loop.input_collection.value(x.visible(body))
         if not isinstance(items, list):
             raise Trouble(
-                "MAPPING", f"expected a list from ={loop.input_collection.source}, but got {items!r}"
+                "MAPPING",
+                f"expected a list from ={loop.input_collection.source}, but got {items!r}",
             )
         catching.subscribe_boundaries(x, body)
         body.items = Items(items)
@@ -100,8 +100,7 @@ def begin_items(x: Execution, body: Token) -> None:
 
 
 def _start_item(x: Execution, body: Token) -> None:
-    items = body.items
-    assert items is not None
+    items = _items(body)
     index = items.started
     items.started += 1
     if isinstance(body.element.code, CallCode):
@@ -125,16 +124,14 @@ def _item_key(body: Token, index: int) -> str:
 
 
 def _collect(x: Execution, body: Token, index: int, variables: Variables) -> None:
-    loop, items = _loop(body), body.items
-    assert items is not None
+    loop = _loop(body)
     if loop.output_element is not None:
-        items.outputs[index] = loop.output_element.value(variables)
+        _items(body).outputs[index] = loop.output_element.value(variables)
 
 
 def _is_enough(x: Execution, body: Token, variables: Variables) -> bool:
     """Return whether the completion condition holds once the current item counts as completed."""
-    condition, items = _loop(body).completion_condition, body.items
-    assert items is not None
+    condition, items = _loop(body).completion_condition, _items(body)
     if condition is None:
         return False
     completed = items.completed + 1
@@ -150,8 +147,7 @@ def _is_enough(x: Execution, body: Token, variables: Variables) -> bool:
 
 
 def _next_item(x: Execution, body: Token, is_enough: bool) -> None:
-    items = body.items
-    assert items is not None
+    items = _items(body)
     items.completed += 1
     if is_enough or items.completed == len(items.items):
         _complete_body(x, body)
@@ -162,15 +158,20 @@ def _next_item(x: Execution, body: Token, is_enough: bool) -> None:
 def _complete_body(x: Execution, body: Token) -> None:
     """Cancel the items that still run and let the outputs out, in the order of the items."""
     x.terminate_inside(body)
-    items, name = body.items, _loop(body).output_collection
-    if name and items is not None and body.scope is not None:
-        x.propagate(body.scope, {name: items.outputs})
+    name = _loop(body).output_collection
+    if name:
+        x.propagate(body.outer, {name: _items(body).outputs})
     x.complete(body)
 
 
 def _loop(body: Token) -> LoopCode:
     assert body.element.loop is not None
     return body.element.loop
+
+
+def _items(body: Token) -> Items:
+    assert body.items is not None
+    return body.items
 
 
 # --- child instances ----------------------------------------------------------------------------------
@@ -184,8 +185,7 @@ def call(x: Execution, token: Token) -> None:
 
 
 def _call_item(x: Execution, body: Token, index: int) -> None:
-    assert body.items is not None
-    own = _item_variables(_loop(body), body.items, index)
+    own = _item_variables(_loop(body), _items(body), index)
     seen = {**x.visible(body), **own}
     if body.element.inputs:
         mapped = body.element.inputs.evaluate(seen, merge=False)
@@ -250,8 +250,8 @@ def child_ended(x: Execution, wait: Wait, fact: ChildEnded) -> None:
             x.raise_incident(token, trouble, retry, key=key)
     else:
         said = f": {fact.message}" if fact.message else ""
-        trouble = Trouble("CHILD_CANCELLED", f"child instance {fact.child} was cancelled{said}")
-        x.raise_incident(token, trouble, retry, key=key)
+        cancelled = Trouble("CHILD_CANCELLED", f"child instance {fact.child} was cancelled{said}")
+        x.raise_incident(token, cancelled, retry, key=key)
 
 
 def _propagates_all(token: Token) -> bool:

@@ -158,7 +158,9 @@ def _decide(x: Execution, token: Token) -> None:
             value=value,
         )
     )
-    activities.complete(x, token, {code.result_variable: value} if code.result_variable else NOTHING)
+    activities.complete(
+        x, token, {code.result_variable: value} if code.result_variable else NOTHING
+    )
 
 
 def _user_task(x: Execution, token: Token) -> None:
@@ -265,7 +267,9 @@ def _thrown(x: Execution, token: Token) -> None:
 
 def _throw_error(x: Execution, token: Token, code: str, variables: Variables) -> None:
     if x.is_root and not catching.is_caught(token, "error", code):
-        catching.throw_error(x, token, code, "", variables)  # raises the incident: nothing has happened
+        catching.throw_error(
+            x, token, code, "", variables
+        )  # raises the incident: nothing has happened
     _leave_end(x, token)
     catching.throw_error(x, token, code, "", variables)
 
@@ -287,8 +291,7 @@ def _end(x: Execution, token: Token) -> None:
     if not (isinstance(node, EndEvent) and isinstance(node.trigger, Terminate)):
         _throw(x, token)
         return
-    assert token.scope is not None
-    x.terminate_inside(token.scope, but=token)
+    x.terminate_inside(token.outer, but=token)
     _leave_end(x, token)
     x.go_on(token)
 
@@ -300,9 +303,9 @@ def _leave_end(x: Execution, token: Token) -> None:
 
 def note_end(x: Execution, token: Token) -> None:
     """Remember the end event that completed last in the process or one of its event sub-processes."""
-    scope = token.scope
-    if not isinstance(token.element.node, EndEvent) or scope is None:
+    if not isinstance(token.element.node, EndEvent):
         return
+    scope = token.outer
     of_event = isinstance(scope.element.node, SubProcess) and scope.element.node.triggered_by_event
     if scope is x.root or (of_event and scope.scope is x.root):
         x.end_event = token.element.id
@@ -369,8 +372,7 @@ def take_verdict(x: Execution, token: Token, verdict: Verdict) -> None:
         for reason in verdict.reasons
     ]
     answer: dict[str, Json] = {"verdict": verdict.ruling.value, "reasons": reasons}
-    assert token.scope is not None
-    x.propagate(token.scope, answer)
+    x.propagate(token.outer, answer)
     x.set_local(token, answer)  # the conditions see this answer whatever a parallel branch writes
     token.is_prepared = True
     x.attempt(token, partial(begin, x, token))
@@ -391,9 +393,7 @@ def _parallel(x: Execution, token: Token) -> None:
 
 
 def _event_gateway(x: Execution, token: Token) -> None:
-    scope = token.scope
-    assert scope is not None and scope.inner is not None
-    targets = [scope.inner.elements[flow.target] for flow in token.element.outgoing]
+    targets = [token.outer.inner_scope.elements[flow.target] for flow in token.element.outgoing]
     catching.subscribe_events(x, token, targets)
 
 

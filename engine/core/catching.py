@@ -105,7 +105,7 @@ def trigger(x: Execution, wait: Wait, variables: Variables) -> Wait | None:
     again = None
     fired = Fired(variables, wait.visit)
     if isinstance(event.node, BoundaryEvent):
-        scope = _scope_of(owner)
+        scope = owner.outer
         if event.interrupting:
             x.terminate(owner)
         else:
@@ -129,7 +129,7 @@ def trigger(x: Execution, wait: Wait, variables: Variables) -> Wait | None:
 def _leave_event_gateway(x: Execution, gateway: Token, event: Element, fired: Fired) -> None:
     flow = next(flow for flow in gateway.element.outgoing if flow.target == event.id)
     x.leave(gateway, (flow,), chosen=True)
-    x.tokens.offer(event, _scope_of(gateway), flow=flow.id, fired=fired)
+    x.tokens.offer(event, gateway.outer, flow=flow.id, fired=fired)
     no_flow: tuple[Flow, ...] = ()
     x.go_on(gateway, no_flow)
 
@@ -206,7 +206,7 @@ def _give(
             interrupt_scope(x, level)
         x.tokens.offer(within, level, fired=Fired(variables))
         return
-    scope = _scope_of(level)
+    scope = level.outer
     if event.interrupting:
         x.terminate(level)
     x.tokens.offer(event, scope, fired=Fired(variables))
@@ -240,8 +240,3 @@ def _matching(events: Iterable[Element], kind: str, code: str) -> list[Element]:
         and event.code.code in (None, code)
     ]
     return sorted(found, key=lambda event: event.code.code is None)  # type: ignore[union-attr]  # CodeOf, see above
-
-
-def _scope_of(token: Token) -> Token:
-    assert token.scope is not None, "only the root token has no scope, and nothing catches for it"
-    return token.scope

@@ -194,6 +194,15 @@ class CompiledProcess:
     elements: Mapping[str, Element]  #: of all scopes; ids are unique in a process
     spec: Any = None  # Any: SpiffWorkflow's, which only `process.py` may name
 
+    @property
+    def start_events(self) -> tuple[str, ...]:
+        """Ids of the start events with a trigger: by these it starts when it has no none start event."""
+        return tuple(
+            element.id
+            for element in self.scope.elements.values()
+            if isinstance(element.node, StartEvent) and element.node.trigger is not None
+        )
+
 
 def compile_process(process: Process, findings: list[Finding]) -> CompiledProcess:
     """Return `process` ready to run; what is wrong with it is added to `findings`."""
@@ -211,7 +220,7 @@ def compile_process(process: Process, findings: list[Finding]) -> CompiledProces
         model=process,
         scope=scope,
         root=Element(
-            id=f"process {process.id}",
+            id="",  # the process itself has no flow node
             node=SubProcess(id=process.id, position=process.position, scope=process.scope),
         ),
         elements=dict(_all_elements(scope)),
@@ -266,7 +275,9 @@ class _Compiler:
 
     def _element(self, node: Node, flows: Mapping[str, Flow]) -> Element:
         if node.id in self._seen:
-            self.refuse(node.position, node.id, "duplicate-id", f"{node.label}: the id is used twice")
+            self.refuse(
+                node.position, node.id, "duplicate-id", f"{node.label}: the id is used twice"
+            )
         self._seen.add(node.id)
         element = Element(
             id=node.id,
@@ -293,7 +304,10 @@ class _Compiler:
         for end in (flow.source, flow.target):
             if end not in scope.nodes:
                 self.refuse(
-                    flow.position, flow.id, "dangling-flow", f"flow {flow.id} leads to {end}, which is not in its scope"
+                    flow.position,
+                    flow.id,
+                    "dangling-flow",
+                    f"flow {flow.id} leads to {end}, which is not in its scope",
                 )
         condition = None
         if flow.condition is not None:

@@ -121,7 +121,9 @@ def _processes(files: Mapping[str, bytes], findings: list[Finding]) -> dict[str,
         for model in document.processes:
             if model.id in processes:
                 message = f"process {model.id} is also in {processes[model.id].file}"
-                findings.append(_finding(path, model.position.line, "duplicate-process", model.id, message))
+                findings.append(
+                    _finding(path, model.position.line, "duplicate-process", model.id, message)
+                )
             else:
                 processes[model.id] = compile_process(model, findings)
     return processes
@@ -143,9 +145,7 @@ def _decisions(files: Mapping[str, bytes], findings: list[Finding]) -> dict[str,
             if decision_id in decisions:
                 message = f"decision {decision_id} is also in {decisions[decision_id].file}"
                 findings.append(_finding(path, 1, "duplicate-decision", decision_id, message))
-            decisions[decision_id] = Decision(
-                id=decision_id, file=path, digest=digest, model=model
-            )
+            decisions[decision_id] = Decision(id=decision_id, file=path, digest=digest, model=model)
     return decisions
 
 

@@ -190,9 +190,7 @@ class Execution:
         """Give the token its visit and say that it has arrived."""
         fired = token.fired
         token.visit = (fired.visit if fired else 0) or self.next_visit(token.element)
-        self.emit(
-            ElementActivated(element=token.element.id, visit=token.visit, body=token.is_body)
-        )
+        self.emit(ElementActivated(element=token.element.id, visit=token.visit, body=token.is_body))
 
     def complete(
         self, token: Token, flows: tuple[Flow, ...] | None = None, *, chosen: bool = False

@@ -5,12 +5,13 @@ A result that goes into a variable is plain JSON: temporal values become text, f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Protocol
 
-from engine.bpmn.model import Expression, Mapping_, Position, Template
+from engine.bpmn.model import Expression, Mapping_, Template
 from engine.core.model import Json, Variables
-from engine.feel import FeelError, Value, compile_expression, number_text, to_json
+from engine.feel import FeelError, Value, compile_expression, to_json
+from engine.feel.values import number_text
 
 
 class Trouble(Exception):
@@ -33,20 +34,18 @@ class Text(Protocol):
 class Compiled:
     """A FEEL expression, ready to run."""
 
-    __slots__ = ("_evaluate", "position", "source")
+    __slots__ = ("_expression", "position", "source")
 
     def __init__(self, expression: Expression) -> None:
         """Compile `expression`. Raises FeelError when its text is no FEEL."""
         self.source = expression.text
         self.position = expression.position
-        self._evaluate: Callable[[Variables], Value] = compile_expression(
-            expression.text, dialect="camunda"
-        ).evaluate
+        self._expression = compile_expression(expression.text, dialect="camunda")
 
     def raw(self, variables: Variables) -> Value:
         """Return the FEEL value. Raises Trouble(MAPPING) when the evaluation runs into a bound."""
         try:
-            return self._evaluate(variables)
+            return self._expression(variables)
         except FeelError as error:
             raise Trouble("MAPPING", f"={self.source} cannot be evaluated: {error}") from error
 
@@ -63,12 +62,14 @@ class Compiled:
 
     def text(self, variables: Variables) -> str:
         """Return the value as text: text as it is, a number as FEEL writes it. Raises Trouble(MAPPING)."""
-        text = as_text(self.value(variables))
-        if text is None:
-            raise Trouble(
-                "MAPPING", f"={self.source}: expected a text or a number, but got {self.value(variables)!r}"
-            )
-        return text
+        value = self.value(variables)
+        text = as_text(value)
+        if text is not None:
+            return text
+        shown = f"null{self.why_null(variables)}" if value is None else repr(value)
+        raise Trouble(
+            "MAPPING", f"expected a text or a number from ={self.source}, but got {shown}"
+        )
 
     def truth(self, variables: Variables) -> bool:
         """Return a condition's answer.
@@ -79,10 +80,21 @@ class Compiled:
         if value is True or value is False:
             return value
         if value is None:
-            raise Trouble("CONDITION_NULL", f"expected true or false from ={self.source}, but got null")
+            raise Trouble(
+                "CONDITION_NULL",
+                f"expected true or false from ={self.source}, but got null{self.why_null(variables)}",
+            )
         raise Trouble(
             "CONDITION_TYPE", f"expected true or false from ={self.source}, but got {value!r}"
         )
+
+    def why_null(self, variables: Variables) -> str:
+        """Return what FEEL says about a null, in brackets, or nothing."""
+        try:
+            warnings = self._expression.evaluate(variables).warnings
+        except FeelError:
+            return ""
+        return f" ({'; '.join(map(str, warnings))})" if warnings else ""
 
 
 class Fixed:
@@ -155,8 +167,3 @@ def _placed(base: Json, path: tuple[str, ...], value: Json) -> Json:
     inner = value if len(path) == 1 else _placed(context.get(path[0]), path[1:], value)
     context[path[0]] = inner
     return context
-
-
-def where(position: Position) -> str:
-    """Return `file:line`."""
-    return str(position)

@@ -21,8 +21,8 @@ from engine.core.model import (
     SignalBroadcast,
     TimerFired,
     UserTaskCompleted,
-    VariablesSet,
     Variables,
+    VariablesSet,
     VerdictGiven,
 )
 

@@ -27,7 +27,7 @@ from engine.core.compiled import CompiledProcess, Element, Flow, Scope_
 from engine.core.definitions import Definitions
 from engine.core.execution import KINDS, NOTHING, Execution, Fired, State, Wait, Waits
 from engine.core.expressions import Trouble
-from engine.core.model import Event, Fact, InstanceId, InstanceStarted, Json, RunId, Variables
+from engine.core.model import Event, Fact, InstanceId, InstanceStarted, RunId, Variables
 from engine.errors import DefinitionError, IntegrityError
 
 __all__ = ["Instance", "State", "Step", "Waiting", "Waits", "advance", "start"]
@@ -37,11 +37,16 @@ STEP_LIMIT = 100_000  #: element instances that one fact may begin; more is a lo
 
 @dataclass(frozen=True, kw_only=True)
 class Waiting:
-    """One open thing of an instance: what it waits for, the local key a fact must name, and its element."""
+    """One open thing of an instance: what it waits for, the local key a fact must name, and the element it is for.
+
+    `owner` is the element that waits: the host of a boundary event, the gateway before a catch event, "" for the
+    process itself.
+    """
 
     kind: Waits
     key: str
     element: str
+    owner: str
 
 
 class Instance:
@@ -74,7 +79,7 @@ class Instance:
         """What is open, by kind and then in the order in which it was opened."""
         waits = self._execution.waits
         return tuple(
-            Waiting(kind=kind, key=wait.key, element=wait.element.id)
+            Waiting(kind=kind, key=wait.key, element=wait.element.id, owner=wait.token.element.id)
             for kind in KINDS
             for wait in waits.get(kind, {}).values()
         )
@@ -89,16 +94,16 @@ class Instance:
             isinstance(other, Instance)
             and (self.run, self.id, self.definitions, self.count)
             == (other.run, other.id, other.definitions, other.count)
-            and (
-                self._history is other._history or self._history.facts() == other._history.facts()
-            )
+            and (self._history is other._history or self._history.facts() == other._history.facts())
         )
 
     def __hash__(self) -> int:
         return hash((self.run, self.id, self.definitions, self.count))
 
     def __repr__(self) -> str:
-        return f"<Instance {self.run}/{self.id} of {self.process}: {self.state}, {self.count} facts>"
+        return (
+            f"<Instance {self.run}/{self.id} of {self.process}: {self.state}, {self.count} facts>"
+        )
 
     @property
     def _execution(self) -> Execution:
@@ -206,16 +211,19 @@ class Token(Task):  # type: ignore[misc]  # SpiffWorkflow has no types
     items: Items | None = None  #: of a multi-instance body
     retried: dict[int, int] | None = None  #: {item: visit} of children that were asked for again
     arrived: dict[str, int] | None = None  #: {incoming flow: tokens} at a join
-    joins: dict[str, Token] | None = None  #: {gateway: waiting token} of a scope
-    is_prepared = False  #: its scope and boundary events are there; at a policy gateway: so is the verdict
+    is_prepared = (
+        False  #: its scope and boundary events are there; at a policy gateway: so is the verdict
+    )
     is_interrupted = False  #: an interrupting event sub-process has taken over this scope
     is_closed = False  #: its completion or interruption has been said
+    _state: int
 
     def __init__(self, flow: _Workflow, spec: _NodeSpec, scope: Token | None, number: int) -> None:
         self.scope = scope
         self.element = spec.element
         super().__init__(flow, spec, scope, TaskState.FUTURE, number)
         self._children: dict[int, Token] = {}
+        self._joins: dict[str, Token] | None = None
 
     @property
     def parent(self) -> Token | None:
@@ -233,6 +241,25 @@ class Token(Task):  # type: ignore[misc]  # SpiffWorkflow has no types
         # and would make a cancelled task completed. Here a state is never taken back.
         if value > self._state:
             self._state = value
+
+    @property
+    def outer(self) -> Token:
+        """The token of the scope it is in; every token but the root has one."""
+        assert self.scope is not None
+        return self.scope
+
+    @property
+    def inner_scope(self) -> Scope_:
+        """What runs inside: the process or sub-process of this token."""
+        assert self.inner is not None
+        return self.inner
+
+    @property
+    def joins(self) -> dict[str, Token]:
+        """{gateway: token that waits there} of this scope."""
+        if self._joins is None:
+            self._joins = {}
+        return self._joins
 
     def inside(self) -> list[Token]:
         return list(self._children.values())
@@ -284,10 +311,7 @@ class _JoinSpec(_NodeSpec):
 
     def _update_hook(self, token: Token) -> bool:
         """Add the token to those that wait; one token stays and stands for all of them."""
-        assert token.scope is not None
-        if token.scope.joins is None:
-            token.scope.joins = {}
-        waiting = token.scope.joins.pop(token.element.id, None)
+        waiting = token.outer.joins.pop(token.element.id, None)
         arrived = dict(waiting.arrived or {}) if waiting is not None else {}
         arrived[token.flow] = arrived.get(token.flow, 0) + 1
         token.arrived = arrived
@@ -297,16 +321,15 @@ class _JoinSpec(_NodeSpec):
 
     def let_through(self, token: Token, *, is_complete: bool) -> bool:
         """Make the token go on when `is_complete`, leaving behind those that came twice; else it waits."""
-        assert token.scope is not None and token.scope.joins is not None
         assert token.arrived is not None
         if not is_complete:
             token._set_state(TaskState.WAITING)
-            token.scope.joins[token.element.id] = token
+            token.outer.joins[token.element.id] = token
             return False
         left = {flow: count - 1 for flow, count in token.arrived.items() if count > 1}
         token.arrived = None
         if left:
-            rest = token.workflow.place(token.element, token.scope)
+            rest = token.workflow.place(token.element, token.outer)
             rest.arrived = left
             self.let_through(rest, is_complete=False)
         return True
@@ -345,11 +368,8 @@ class _Workflow(BpmnWorkflow):  # type: ignore[misc]  # SpiffWorkflow has no typ
         self.ready.append(token)
 
     def finish(self, token: Token, flows: tuple[Flow, ...]) -> None:
-        scope = token.scope
-        assert scope is not None and scope.inner is not None or not flows
         for flow in flows:
-            assert scope is not None and scope.inner is not None
-            self.offer(scope.inner.elements[flow.target], scope, flow=flow.id)
+            self.offer(token.outer.inner_scope.elements[flow.target], token.outer, flow=flow.id)
         token.complete()
 
     def drop(self, token: Token) -> None:
@@ -386,7 +406,7 @@ class _Workflow(BpmnWorkflow):  # type: ignore[misc]  # SpiffWorkflow has no typ
         scope = token.scope
         if scope is not None:
             scope._children.pop(token.id, None)
-            if scope.joins is not None and scope.joins.get(token.element.id) is token:
+            if token.arrived is not None and scope.joins.get(token.element.id) is token:
                 del scope.joins[token.element.id]
 
 
@@ -493,8 +513,7 @@ class _Live:
         """Let one inclusive join go on that no other token can reach any more; return whether there was one."""
         for token in list(self.workflow.tasks.values()):
             if token.arrived is not None and token.element.sources and _is_settled(token):
-                assert token.scope is not None and token.scope.joins is not None
-                del token.scope.joins[token.element.id]
+                del token.outer.joins[token.element.id]
                 token.task_spec.let_through(token, is_complete=True)
                 token._ready()
                 return True
@@ -530,11 +549,11 @@ def _first_event(process: CompiledProcess, start_event: str) -> Element:
 
 def _is_settled(join: Token) -> bool:
     """Return whether an inclusive join has all tokens that can still come (BPMN 2.0.2, section 13.4.3)."""
-    assert join.scope is not None and join.arrived is not None
+    assert join.arrived is not None
     sources: Mapping[str, frozenset[str]] = join.element.sources
     arrived = [places for flow, places in sources.items() if flow in join.arrived]
     missing = [places for flow, places in sources.items() if flow not in join.arrived]
-    for token in join.scope.inside():
+    for token in join.outer.inside():
         place = token.element.id
         if token is join or place == join.element.id:
             continue

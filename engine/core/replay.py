@@ -1,13 +1,18 @@
-"""Replay: fold recorded facts again and compare what they cause with what was recorded. Pure."""
+"""Replay: fold recorded facts again and compare what they cause with what was recorded. Pure.
+
+Nothing outside is asked again: job results, verdicts, times and people's answers are facts. Conditions, mappings,
+decision tables and routing are derived anew, under the recorded definitions.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 
 from engine.core.definitions import Definitions
-from engine.core.model import Event, Fact, InstanceId, RunId
-from engine.core.process import Instance
+from engine.core.model import Event, Fact, InstanceId, InstanceStarted, RunId
+from engine.core.process import Instance, Step, advance, start
+from engine.errors import LedgerError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +35,7 @@ class Replayed:
 
 @dataclass(frozen=True, kw_only=True)
 class Divergence:
-    """The first record whose events do not follow: `position` in its events; None means none is there."""
+    """The first record whose events do not follow: `position` counts its events from 0; None means none is there."""
 
     seq: int
     instance: InstanceId
@@ -39,6 +44,70 @@ class Divergence:
     got: Event | None  #: derived now
 
 
-def replay(definitions: Definitions, run: RunId, records: Iterable[Record]) -> Replayed | Divergence:
-    """Fold `records` in order and compare events exactly."""
-    raise NotImplementedError
+def replay(
+    definitions: Definitions, run: RunId, records: Iterable[Record]
+) -> Replayed | Divergence:
+    """Fold `records` in order and compare events exactly: same kinds, same order, same values.
+
+    Raises LedgerError for a fact of an instance that was never started, or that was started twice.
+    """
+    instances: dict[InstanceId, Instance] = {}
+    count = 0
+    for record in records:
+        step = _step(definitions, run, instances, record)
+        found = _divergence(record, step)
+        if found is not None:
+            return found
+        instances[record.instance] = step.instance
+        count += 1
+    return Replayed(instances=instances, records=count)
+
+
+def same(a: object, b: object) -> bool:
+    """Return whether two recorded values are equal: a tuple is a list, 1 is 1.0, but 1 is not true."""
+    if isinstance(a, Mapping):
+        return isinstance(b, Mapping) and a.keys() == b.keys() and all(same(a[k], b[k]) for k in a)
+    if isinstance(a, list | tuple):
+        return (
+            isinstance(b, list | tuple)
+            and len(a) == len(b)
+            and all(map(same, a, b))  # of equal length, see above
+        )
+    if is_dataclass(a) and not isinstance(a, type):
+        return type(a) is type(b) and all(
+            same(getattr(a, item.name), getattr(b, item.name)) for item in fields(a)
+        )
+    return isinstance(a, bool) == isinstance(b, bool) and a == b
+
+
+def _step(
+    definitions: Definitions,
+    run: RunId,
+    instances: Mapping[InstanceId, Instance],
+    record: Record,
+) -> Step:
+    known = instances.get(record.instance)
+    if isinstance(record.fact, InstanceStarted):
+        if known is not None:
+            raise LedgerError(
+                f"instance {record.instance} starts twice", where=f"entry {record.seq}"
+            )
+        return start(definitions, run, record.instance, record.fact)
+    if known is None:
+        raise LedgerError(f"instance {record.instance} never started", where=f"entry {record.seq}")
+    return advance(definitions, known, record.fact)
+
+
+def _divergence(record: Record, step: Step) -> Divergence | None:
+    for position in range(max(len(record.events), len(step.events))):
+        expected = record.events[position] if position < len(record.events) else None
+        got = step.events[position] if position < len(step.events) else None
+        if not same(expected, got):
+            return Divergence(
+                seq=record.seq,
+                instance=record.instance,
+                position=position,
+                expected=expected,
+                got=got,
+            )
+    return None
