@@ -131,7 +131,7 @@ def seal(head: Head, draft: Draft, put: Callable[[bytes], str] | None = None) ->
     except LedgerError as error:
         raise LedgerError(
             error.message,
-            where=f"{where} at {error.where}",
+            where=f"{where} at {error.where}" if error.where else where,
             expected=error.expected,
             got=error.got,
             hint=error.hint,
