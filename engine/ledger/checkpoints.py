@@ -15,6 +15,7 @@ key (github.com/C2SP/C2SP: signed-note, tlog-checkpoint). Who trusts the chain n
 from __future__ import annotations
 
 import os
+import re
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 KEY_FILE: Final = Path("keys", "ledger.key")
 _ALGORITHM: Final = b"\x01"  #: ed25519, in key ids and key lines
+_NUMBER: Final = re.compile(r"0|[1-9][0-9]*")
 _KEY_HEADER: Final = "poundlock-ed25519-v1 "
 
 
@@ -152,13 +154,9 @@ def _read_text(text: str, name: str) -> Checkpoint:
         origin, size, root = lines[0], lines[1], b64decode(lines[2], validate=True)
     except (IndexError, Base64Error) as error:
         raise LedgerError("the checkpoint is malformed", where=name) from error
-    if origin != name or len(root) != 32 or not size.isascii() or str(_number(size)) != size:
+    if origin != name or len(root) != 32 or not _NUMBER.fullmatch(size):
         raise LedgerError("the checkpoint is malformed", where=name, got=repr(text[:120]))
     return Checkpoint(origin=origin, size=int(size), root=root)
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isdigit() else -1
 
 
 def _write_key(path: Path, seed: bytes) -> None:
