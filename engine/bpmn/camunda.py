@@ -145,9 +145,14 @@ def _decision(element: Element, texts: Texts) -> CalledDecision | None:
     decision = _template(element, "decisionRef", texts)
     if decision is None:
         return None
-    variable, shape = _attribute(element, "resultVariable"), _attribute(element, "mapDecisionResult")
+    variable, shape = (
+        _attribute(element, "resultVariable"),
+        _attribute(element, "mapDecisionResult"),
+    )
     if shape not in RESULTS:
-        message = f'camunda:mapDecisionResult is "{shape or "resultList"}", a list of every matched rule'
+        message = (
+            f'camunda:mapDecisionResult is "{shape or "resultList"}", a list of every matched rule'
+        )
         hint = f"Choose one of {', '.join(sorted(RESULTS))}; the result then has the table's own shape."
         _refuse(element, texts, "decision-result-shape", message, hint)
     return CalledDecision(decision_id=decision, result_variable=variable) if variable else None
@@ -220,7 +225,9 @@ def _input_output(
 def _refuse_form_values(group: Element, texts: Texts) -> None:
     for form_field in children(group, "formField", CAMUNDA):
         if form_field.get("defaultValue"):
-            message = f'form field "{form_field.get("id")}" has a default value, which sets a variable'
+            message = (
+                f'form field "{form_field.get("id")}" has a default value, which sets a variable'
+            )
             hint = "Set the variable with an input mapping."
             _refuse(group, texts, "form-default", message, hint)
 

@@ -11,7 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Final
 
-from engine.bpmn.model import CalledDecision, CalledElement, Expression, JobDefinition, Mapping_, Template
+from engine.bpmn.model import (
+    CalledDecision,
+    CalledElement,
+    Expression,
+    JobDefinition,
+    Mapping_,
+    Template,
+)
 from engine.bpmn.texts import Texts, owner_id, owner_of
 from engine.bpmn.xml import Element, children, label, line, split
 
@@ -76,7 +83,11 @@ def extension_children(element: Element, namespace: str) -> list[Element]:
 
 
 def report_unknown(
-    element: Element, texts: Texts, namespace: str, known: frozenset[str], attributes: frozenset[str]
+    element: Element,
+    texts: Texts,
+    namespace: str,
+    known: frozenset[str],
+    attributes: frozenset[str],
 ) -> None:
     """Report what `namespace` says on `element` and nobody reads; `attributes` are those of the element itself."""
     prefix = PREFIXES[namespace]
@@ -85,7 +96,10 @@ def report_unknown(
         if name not in known:
             _unknown(element, child, texts, f"{prefix}:{name}")
     for key in element.attrib:
-        if str(key).startswith(f"{{{namespace}}}") and str(key).rpartition("}")[2] not in attributes:
+        if (
+            str(key).startswith(f"{{{namespace}}}")
+            and str(key).rpartition("}")[2] not in attributes
+        ):
             _unknown(element, element, texts, f"attribute {prefix}:{str(key).rpartition('}')[2]}")
 
 

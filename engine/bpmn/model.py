@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 
-
 @dataclass(frozen=True, kw_only=True)
 class Position:
     """Where an element stands: file as given to the reader, 1-based line."""

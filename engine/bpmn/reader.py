@@ -149,7 +149,9 @@ class _Reader:
 
     def _processes(self) -> Iterator[Process]:
         elements = list(children(self.root, "process"))
-        executable = [e for e in elements if e.get("isExecutable", "true").strip() not in {"false", "0"}]
+        executable = [
+            e for e in elements if e.get("isExecutable", "true").strip() not in {"false", "0"}
+        ]
         if not elements:
             self._refuse(self.root, "no-process", "found no process", "Draw one.")
         for element in [] if executable else elements:
@@ -220,5 +222,3 @@ class _Reader:
             hint,
             element=element.get("id") or "",
         )
-
-

@@ -74,9 +74,7 @@ def _operator(child: Element, texts: Texts) -> Extensions:
     type_ = child.get("id") or ""
     if not type_:
         return Extensions(inputs=tuple(inputs))
-    job = JobDefinition(
-        type=Template(text=type_, is_feel=False, position=texts.position(child))
-    )
+    job = JobDefinition(type=Template(text=type_, is_feel=False, position=texts.position(child)))
     return Extensions(job=job, inputs=tuple(inputs))
 
 

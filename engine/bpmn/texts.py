@@ -54,9 +54,7 @@ class Texts:
         """As `expression`, but text that is not FEEL stands for itself (a static mapping source)."""
         plain = self.dialect != "spiffworkflow" and not text.startswith(("=", "${", "#{"))
         if plain and "${" not in text and "#{" not in text:
-            return Expression(
-                text=translate.feel_string(text), position=self.position(element)
-            )
+            return Expression(text=translate.feel_string(text), position=self.position(element))
         return self.expression(element, text, what)
 
     def template(self, element: Element, text: str, what: str) -> Template | None:

@@ -66,18 +66,21 @@ def split(element: Element) -> tuple[str, str]:
     return namespace.removeprefix("{"), local
 
 
-def children(element: Element, local: str | None = None, namespace: str = BPMN) -> Iterator[Element]:
+def children(
+    element: Element, local: str | None = None, namespace: str = BPMN
+) -> Iterator[Element]:
     """Yield the child elements in `namespace`, all or those called `local`."""
     return element.iterchildren(f"{{{namespace}}}{local or '*'}")
 
 
 def line(element: Element) -> int:
-    return int(element.sourceline or 1)
+    found: object = element.sourceline
+    return found if isinstance(found, int) else 1
 
 
 def text_of(element: Element | None) -> str:
     """Return the whole text inside an element, stripped; "" when there is none."""
-    return "" if element is None else "".join(element.itertext()).strip()
+    return "" if element is None else "".join(map(str, element.itertext())).strip()
 
 
 def name_of(element: Element) -> str:
