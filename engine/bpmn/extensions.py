@@ -106,9 +106,9 @@ def report_unknown(
 def check_attributes(element: Element, texts: Texts, known: frozenset[str]) -> None:
     """Report plain attributes of an extension element that nobody reads."""
     for key in element.attrib:
-        if str(key) not in known and not str(key).startswith("{"):
+        if (plain := str(key)) not in known and not plain.startswith("{"):
             name = f"{PREFIXES[split(element)[0]]}:{split(element)[1]}"
-            _unknown(element, element, texts, f'attribute "{key}" of {name}')
+            _unknown(element, element, texts, f'attribute "{plain}" of {name}')
 
 
 def report_foreign(element: Element, texts: Texts) -> None:
