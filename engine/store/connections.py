@@ -135,9 +135,7 @@ class Database:
         if self.path is not None:
             engine = create_engine(self._url, creator=self._connect_to_read, poolclass=QueuePool)
         else:
-            engine = create_engine(self._url).execution_options(
-                isolation_level="AUTOCOMMIT", postgresql_readonly=True
-            )
+            engine = create_engine(self._url).execution_options(postgresql_readonly=True)
         resources.callback(engine.dispose)
         if self._writer is None:
             with engine.connect() as connection:

@@ -412,11 +412,10 @@ class Store:
         with self._database.reading() as connection:
             number = _run_row(connection, run).number
             rows = select(ENTRY.c.line).where(ENTRY.c.run == number, ENTRY.c.seq > after, *wanted)
-            streamed = connection.execution_options(yield_per=_FETCH_ROWS).execute(
-                rows.order_by(ENTRY.c.seq)
-            )
-            for (line,) in streamed:
-                yield bytes(line)
+            streaming = connection.execution_options(yield_per=_FETCH_ROWS)
+            with streaming.execute(rows.order_by(ENTRY.c.seq)) as found:
+                for (line,) in found:
+                    yield bytes(line)
 
 
 def _of_types(types: Sequence[EntryType]) -> list[ColumnElement[bool]]:
