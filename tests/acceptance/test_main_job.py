@@ -1,0 +1,85 @@
+"""The main job, by the installed command on a real repository."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.acceptance.conftest import Project, task
+
+
+def test_three_waves_are_delivered_and_proved(project: Project) -> None:
+    project.write_graph(
+        [
+            task("a"),
+            task("b"),
+            task("c", "cat a.txt b.txt > c.txt", "test -s c.txt", dependencies=["a", "b"]),
+            task("d", dependencies=["c"]),
+        ]
+    )
+    before = project.git("rev-parse", "HEAD")
+
+    done = project.engine("run", "--feature", "shop", "--json")
+
+    assert done.code == 0, done.err
+    report = done.json
+    assert report["schema"] == "engine.run-report/v1"
+    assert report["status"] == "completed"
+    assert {t["id"]: (t["state"], t["attempts"]) for t in report["tasks"]} == {
+        name: ("merged", 1) for name in "abcd"
+    }
+    assert [wave["tasks"] for wave in report["waves"]] == [["a", "b"], ["c"], ["d"]]
+    assert report["head"] == project.branch()
+    assert project.git("show", "engine/shop:c.txt") == "a\nb"
+    merges = project.git("log", "--first-parent", "--format=%H", f"{before}..engine/shop").split()
+    assert merges == [wave["merge_commit"] for wave in reversed(report["waves"])]
+    assert project.engine("ledger", "verify").code == 0
+    assert project.engine("replay").code == 0
+
+
+def test_nothing_surprising_is_left_behind(project: Project) -> None:
+    project.write_graph([task("a")])
+    project.engine("run", "--feature", "shop")
+    assert project.git("status", "--porcelain") == ""
+    assert project.git("rev-parse", "--abbrev-ref", "HEAD") == "main"
+    assert sorted(path.name for path in project.root.iterdir()) == [".engine", ".git", "README.md"]
+
+
+def test_a_second_run_of_a_finished_feature_needs_new(project: Project) -> None:
+    project.write_graph([task("a")])
+    first = project.engine("run", "--feature", "shop", "--json").json
+    again = project.engine("run", "--feature", "shop", "--new", "--json")
+    assert again.json["run"] != first["run"]
+
+
+def test_a_path_with_spaces_and_other_letters(make_project: Callable[..., Project]) -> None:
+    project = make_project("ein Örtchen 日本")
+    project.write_graph([task("a")])
+    done = project.engine("run", "--feature", "shop", "--json")
+    assert (done.code, done.json["status"]) == (0, "completed")
+
+
+def test_dry_run_shows_the_plan_and_does_nothing(project: Project) -> None:
+    project.write_graph([task("a"), task("b", dependencies=["a"])])
+    plan = project.engine("run", "--feature", "shop", "--dry-run", "--json")
+    assert plan.code == 0
+    assert [[t["id"] for t in wave["tasks"]] for wave in plan.json["waves"]] == [["a"], ["b"]]
+    assert not (project.root / ".engine" / "engine.db").exists()
+
+
+def test_a_dirty_tree_and_a_detached_head_are_fine(project: Project) -> None:
+    project.git("checkout", "-q", "--detach")
+    (project.root / "README.md").write_text("changed\n", "utf-8")
+    project.write_graph([task("a")])
+    assert project.engine("run", "--feature", "shop").code == 0
+    assert (project.root / "README.md").read_text("utf-8") == "changed\n"
+
+
+def test_the_demonstration(make_project: Callable[..., Project], tmp_path: Path) -> None:
+    outside = make_project("outside")
+    done = outside.engine("demo", str(tmp_path / "sample"), "--json", timeout_s=120)
+    assert done.code == 0, done.err
+    body = done.json
+    assert [t["state"] for t in body["report"]["tasks"]] == ["merged"] * 6
+    assert body["verified_entries"] == body["report"]["ledger"]["entries"]
+    assert body["replayed"] > 40
