@@ -137,17 +137,20 @@ class Redactor:
 
     def redact(self, text: bytes) -> bytes:
         """Return `text`, which begins and ends at a safe place, with every secret replaced."""
-        for start, end, mark in reversed(self._find(text)):
-            text = text[:start] + mark + text[end:]
-        return text
+        return _replaced(text, self._find(text))
 
-    def safe_cut(self, window: bytes) -> tuple[int, bool]:
-        """Return a place near the end of `window` where no secret is, and whether one may go on beyond the window."""
-        cut = len(window) - self.overlap
-        for start, end, _ in self._find(window):
+    def cut_window(self, window: bytes) -> tuple[bytes, int, bool]:
+        """Return (start of `window` redacted, its length before that, whether a secret may go on beyond `window`).
+
+        It is cut near the end, where no secret is.
+        """
+        spans = self._find(window)
+        cut, goes_on = len(window) - self.overlap, False
+        for start, end, _ in spans:
             if start < cut < end:
-                return (start, False) if start and end < len(window) else (end, end == len(window))
-        return cut, False
+                goes_on = end == len(window)
+                cut = start if start and not goes_on else end
+        return _replaced(window[:cut], [span for span in spans if span[1] <= cut]), cut, goes_on
 
     def _find(self, text: bytes) -> list[tuple[int, int, bytes]]:
         """Return (start, end, mark) of every secret, in order, none overlapping; known values come first."""
@@ -207,9 +210,9 @@ class RedactingStream:
             line = self._after_swallowed(line)
             if len(line) <= self._window:
                 break
-            cut, goes_on = self._redactor.safe_cut(line[: self._window])
-            parts.append(self._lines(line[:cut]))
-            line, self._swallow = line[cut:], goes_on
+            safe, cut, self._swallow = self._redactor.cut_window(line[: self._window])
+            parts.append(self._without_keys(safe))
+            line = line[cut:]
         return b"".join(parts), line
 
     def _after_swallowed(self, text: bytes) -> bytes:
@@ -220,9 +223,11 @@ class RedactingStream:
         return text[end.start() :] if end else b""
 
     def _lines(self, block: bytes) -> bytes:
-        """Return the redacted text of `block`; a private key that spans lines becomes one mark."""
-        block = self._redactor.redact(block)
-        if not self._key_bytes and not _KEY_BEGIN.search(block):
+        """Return `block` redacted; a private key that spans lines becomes one mark."""
+        return self._without_keys(self._redactor.redact(block))
+
+    def _without_keys(self, block: bytes) -> bytes:
+        if not self._key_bytes and (b"-----BEGIN" not in block or not _KEY_BEGIN.search(block)):
             return block
         return b"".join(map(self._key_line, _split(block)))
 
@@ -256,6 +261,12 @@ def _split(block: bytes) -> list[bytes]:
 
 def _mark(kind: str) -> bytes:
     return f"[redacted:{re.sub(r'[^A-Za-z0-9_.-]', '_', kind)}]".encode()
+
+
+def _replaced(text: bytes, spans: list[tuple[int, int, bytes]]) -> bytes:
+    for start, end, mark in reversed(spans):
+        text = text[:start] + mark + text[end:]
+    return text
 
 
 def _joined(spans: list[tuple[int, int, bytes]]) -> list[tuple[int, int, bytes]]:
