@@ -70,16 +70,18 @@ class Definitions:
     policies: Mapping[str, str] = field(default_factory=dict)  #: path → Rego text
 
     @classmethod
-    def load(cls, files: Mapping[str, bytes]) -> Definitions:
+    def load(cls, files: Mapping[str, bytes], *, needs_policies: bool = True) -> Definitions:
         """Return the bundle of `files` (path → content): *.bpmn, *.dmn, *.rego, anything else is kept as it is.
 
+        `needs_policies` False lets a gateway name a policy that is not here: a process test may give its verdict.
         Raises BundleError (a DefinitionError with `findings`) naming everything that is wrong, all at once.
         """
         findings: list[Finding] = []
         processes = _processes(files, findings)
         decisions = _decisions(files, findings)
         policies = _policies(files, findings)
-        _check_references(processes, decisions, policies, findings)
+        packages = {name for text in policies.values() for name in _PACKAGE.findall(text)}
+        _check_references(processes, decisions, packages if needs_policies else None, findings)
         if findings:
             raise BundleError(findings)
         return cls(
@@ -170,10 +172,9 @@ def _with_ending(files: Mapping[str, bytes], ending: str) -> list[str]:
 def _check_references(
     processes: Mapping[str, CompiledProcess],
     decisions: Mapping[str, Decision],
-    policies: Mapping[str, str],
+    packages: set[str] | None,
     findings: list[Finding],
 ) -> None:
-    packages = {name for text in policies.values() for name in _PACKAGE.findall(text)}
     for process in processes.values():
         for element in process.elements.values():
             node = element.node
@@ -181,7 +182,7 @@ def _check_references(
                 _check_name(node, node.called.process_id, "process", processes, findings)
             elif isinstance(node, BusinessRuleTask):
                 _check_name(node, node.decision.decision_id, "decision", decisions, findings)
-            elif isinstance(node, ExclusiveGateway) and node.policy is not None:
+            elif isinstance(node, ExclusiveGateway) and node.policy and packages is not None:
                 name = Template(
                     text=node.policy.package, is_feel=False, position=node.policy.position
                 )

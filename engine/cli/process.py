@@ -1,0 +1,98 @@
+"""`engine process`: play scenarios, lint diagrams."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from engine.cli import show
+from engine.cli.common import AsJson
+
+if TYPE_CHECKING:
+    from engine.cli.scenario_files import Report
+    from engine.core.model import Json
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.command()
+def test(
+    paths: Annotated[
+        list[Path], typer.Argument(help="Scenarios, diagrams, or folders with both.")
+    ],
+    as_json: AsJson = False,
+) -> int:
+    """Play scenarios with a virtual clock; exit 1 when something differs, 3 when one is invalid."""
+    from engine.cli import scenario_files
+
+    reports = [scenario_files.run(file) for file in scenario_files.find(paths)]
+    if as_json:
+        show.as_json("process-test", _as_json(reports))
+    else:
+        _tell(reports)
+    if any(report.invalid for report in reports):
+        return 3
+    return 0 if all(report.is_ok for report in reports) else 1
+
+
+def _as_json(reports: Sequence[Report]) -> dict[str, object]:
+    passed = sum(report.is_ok for report in reports)
+    return {
+        "scenarios": [
+            {
+                "file": str(report.file),
+                "ok": report.is_ok,
+                "differences": [
+                    {
+                        "what": difference.what,
+                        "expected": _plain(difference.expected),
+                        "got": _plain(difference.got),
+                    }
+                    for difference in report.differences
+                ]
+                or ([_invalid(report)] if report.invalid else []),
+            }
+            for report in reports
+        ],
+        "passed": passed,
+        "failed": len(reports) - passed,
+    }
+
+
+def _invalid(report: Report) -> dict[str, object]:
+    return {"what": "scenario", "expected": "it can be played", "got": report.invalid}
+
+
+def _tell(reports: Sequence[Report]) -> None:
+    for report in reports:
+        word = "ok" if report.is_ok else "invalid" if report.invalid else "differs"
+        show.line(f"{show.coloured(word)}  {report.file}")
+        if report.invalid:
+            show.line(show.plain(f"    {report.invalid}"))
+        for difference in report.differences:
+            expected, got = _text(difference.expected), _text(difference.got)
+            show.line(show.plain(f"    {difference.what}: expected {expected}, but got {got}"))
+    passed = sum(report.is_ok for report in reports)
+    show.line(f"{passed} of {len(reports)} scenarios hold")
+
+
+def _plain(value: Json) -> object:
+    """Return a value as a JSON writer takes it: Decimals as numbers."""
+    match value:
+        case Decimal():
+            return int(value) if value == value.to_integral_value() else float(value)
+        case list() | tuple():
+            return [_plain(item) for item in value]
+        case dict():
+            return {name: _plain(item) for name, item in value.items()}
+        case _:
+            return value
+
+
+def _text(value: Json) -> str:
+    return json.dumps(_plain(value), ensure_ascii=False)
