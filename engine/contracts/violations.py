@@ -69,7 +69,7 @@ class Validator:
 
     def violations(self, value: Json) -> tuple[ContractError, ...]:
         """Return every violation by `value`, ordered by place."""
-        errors = sorted(self._errors(value), key=lambda error: list(map(str, error.absolute_path)))
+        errors = sorted(self._errors(value), key=_place)
         return tuple(sentence for error in errors for sentence in self._sentences(error))
 
     def _errors(self, value: Json) -> list[Error]:
@@ -121,6 +121,11 @@ def _without_dialect(schema: Json) -> Json:
     if not isinstance(schema, Mapping):
         return schema
     return {name: part for name, part in schema.items() if name != "$schema"}
+
+
+def _place(error: Error) -> list[tuple[int, str]]:
+    """Return what sorts errors by place: item 2 before item 10."""
+    return [(part, "") if isinstance(part, int) else (-1, part) for part in error.absolute_path]
 
 
 def _pointer(path: Any) -> str:  # Any: jsonschema's deque of names and numbers
