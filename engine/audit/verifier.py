@@ -19,7 +19,6 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64decode
-from binascii import Error as Base64Error
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -45,6 +44,7 @@ TYPES: Final = frozenset(
 _HEX_64: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
 _BLOB: Final = re.compile(rb'"\$blob":"sha256:([0-9a-f]{64})"')
+_BEYOND_U_FFFF: Final = re.compile(rb"[\xf0-\xf4]")
 _MEMBERS: Final = frozenset(
     {"v", "seq", "prev", "run", "type", "at", "epoch", "instance", "task", "fact", "events", "body"}
 )
@@ -174,9 +174,10 @@ def _parser() -> Callable[[bytes], Record | None]:
         try:
             record = orjson.loads(line)
             written = orjson.dumps(record, option=orjson.OPT_SORT_KEYS)
-            # names above U+FFFF sort otherwise in RFC 8785: the slow reader knows how
+            if not line.isascii() and _BEYOND_U_FFFF.search(line):
+                return _parse_with_json(line)  # RFC 8785 sorts such names otherwise than orjson
             if written != line or not _is_exact(record):
-                return _parse_with_json(line)
+                return None
         except (ValueError, TypeError, RecursionError):
             return None
         return record if type(record) is dict else None
@@ -330,7 +331,7 @@ def _is_signed(text: str, signatures: str, name: str, public: bytes) -> bool:
     for line in signatures.splitlines():
         try:
             blob = b64decode(line.removeprefix(f"— {name} "), validate=True)
-        except Base64Error:
+        except ValueError:
             continue
         if line.startswith(f"— {name} ") and blob[:4] == identity:
             try:
@@ -346,7 +347,7 @@ def _public_key(line: str) -> tuple[str, bytes]:
     identity, _, encoded = rest.partition("+")
     try:
         key = b64decode(encoded, validate=True)
-    except Base64Error:
+    except ValueError:
         key = b""
     expected = sha256(name.encode() + b"\n" + key).hexdigest()[:8]
     if len(key) != 33 or key[0] != 1 or identity != expected:

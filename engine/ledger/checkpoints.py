@@ -17,7 +17,6 @@ from __future__ import annotations
 import os
 import re
 from base64 import b64decode, b64encode
-from binascii import Error as Base64Error
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -119,7 +118,7 @@ def read_key_line(line: str) -> tuple[str, bytes]:
     identity, _, encoded = rest.partition("+")
     try:
         key = b64decode(encoded, validate=True)
-    except Base64Error:
+    except ValueError:
         key = b""
     if len(key) != 33 or key[:1] != _ALGORITHM or _key_id(name, key[1:]).hex() != identity:
         raise LedgerError(expected="a key line name+id+base64", got=repr(line[:120]))
@@ -141,7 +140,7 @@ def _signed_text(note: str, name: str, public: bytes) -> tuple[str, bytes]:
                 if line.startswith(prefix)
                 else b""
             )
-        except Base64Error:
+        except ValueError:
             continue
         if len(blob) == 68 and blob[:4] == _key_id(name, public):
             return text + "\n", blob[4:]
@@ -152,7 +151,7 @@ def _read_text(text: str, name: str) -> Checkpoint:
     lines = text.split("\n")
     try:
         origin, size, root = lines[0], lines[1], b64decode(lines[2], validate=True)
-    except (IndexError, Base64Error) as error:
+    except (IndexError, ValueError) as error:
         raise LedgerError("the checkpoint is malformed", where=name) from error
     if origin != name or len(root) != 32 or not _NUMBER.fullmatch(size):
         raise LedgerError("the checkpoint is malformed", where=name, got=repr(text[:120]))
@@ -191,7 +190,7 @@ def _read_key(path: Path) -> SigningKey:
     text = path.read_text(encoding="ascii", errors="replace").strip()
     try:
         seed = b64decode(text.removeprefix(_KEY_HEADER), validate=True)
-    except Base64Error:
+    except ValueError:
         seed = b""
     if not text.startswith(_KEY_HEADER) or len(seed) != 32:
         raise StoreError(

@@ -56,7 +56,13 @@ def test_signatures_of_witnesses_are_looked_over():
             KEY.key_line("r1"),
             "the checkpoint has no signature of this key",
         ),
+        (
+            NOTE.replace("/r1 ", "/r1 é"),
+            KEY.key_line("r1"),
+            "the checkpoint has no signature of this key",
+        ),
         ("", KEY.key_line("r1"), "the checkpoint has no signature of this key"),
+        (NOTE, "a+b+é", "expected a key line name+id+base64"),
         (NOTE, "nonsense", "expected a key line name+id+base64"),
         (NOTE, KEY.key_line("r1").replace("+", "+0", 1), "expected a key line name+id+base64"),
     ],
