@@ -1,0 +1,1 @@
+"""Measurements, beside the peer in the same run where there is one. Never part of the tests."""
