@@ -23,11 +23,9 @@ from engine.programs.program import (
 )
 from engine.programs.redaction import Redactor
 from engine.programs.run import run_program
-from engine.programs.streams import Lines
 
 __all__ = [
     "Limits",
-    "Lines",
     "OnOutput",
     "ProcessIdentity",
     "Program",

@@ -1,12 +1,10 @@
-"""What is kept of a stream: its start and its end, and its lines as they come."""
+"""What is kept of a stream: its start and its end."""
 
 from __future__ import annotations
 
 from collections import deque
 
 from engine.programs.program import Stream
-
-_LONGEST_LINE = 4 * 1024 * 1024
 
 
 class Capture:
@@ -45,40 +43,3 @@ class Capture:
             size_bytes=self.size_bytes,
             truncated=left_out > 0,
         )
-
-
-class Lines:
-    """Cuts a stream into lines; of one longer than 4 MiB the start is given and the rest is dropped."""
-
-    def __init__(self) -> None:
-        self._pending = bytearray()
-        self._dropping = False
-
-    @property
-    def pending(self) -> bool:
-        """Return whether a line has begun and not ended."""
-        return bool(self._pending)
-
-    def feed(self, text: bytes) -> list[str]:
-        """Return the lines that `text` completes."""
-        *complete, rest = text.split(b"\n")
-        lines = [line for part in complete if (line := self._close(part)) is not None]
-        self._extend(rest)
-        return lines
-
-    def finish(self) -> list[str]:
-        """Return the last line, if it had no end."""
-        last = self._close(b"")
-        return [last] if last else []
-
-    def _close(self, part: bytes) -> str | None:
-        self._extend(part)
-        line = bytes(self._pending).removesuffix(b"\r").decode("utf-8", "replace")
-        self._pending.clear()
-        self._dropping = False
-        return line
-
-    def _extend(self, part: bytes) -> None:
-        if not self._dropping:
-            self._pending += part[: _LONGEST_LINE - len(self._pending)]
-            self._dropping = len(self._pending) >= _LONGEST_LINE

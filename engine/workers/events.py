@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import deque
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import BinaryIO
 
 from engine.core.model import Json
-from engine.programs import Lines, StreamName, printable
+from engine.programs import StreamName, printable
 from engine.workers.assignment import Usage, WorkerEvent
 
 LOG_LIMIT_BYTES = 16 * 1024 * 1024
+EVENT_LINE_LIMIT = 100_000  # lines that look like events; more is a flood, and only log
+_LONGEST_LINE = 4 * 1024 * 1024
 _KEPT_EVENTS = 200
 _KEPT_EVENT_BYTES = 16 * 1024
 _TAIL_BYTES = 8 * 1024
 _LAST_LINES = 20
+_OBJECT_LINE = re.compile(rb"^[ \t]*\{[^\n]*\}[ \t\r]*$", re.MULTILINE)
 
 
 class Transcript:
@@ -28,7 +32,8 @@ class Transcript:
         self.context_exhausted = False
         self._log = log
         self._on_event = on_event
-        self._lines = Lines()
+        self._pending = b""  # the line that has begun on standard output
+        self._lines_read = 0
         self._meter = Meter()
         self._events: deque[WorkerEvent] = deque(maxlen=_KEPT_EVENTS)
         self._tail = b""
@@ -45,8 +50,7 @@ class Transcript:
 
     def finish(self) -> None:
         """Take the last line, which may lack its end, and note what the log leaves out."""
-        for line in self._lines.finish():
-            self._read_event(line)
+        self._read_events(b"\n")
         if (left_out := self.log_bytes - LOG_LIMIT_BYTES) > 0:
             self._log.write(f"\n[… {left_out} bytes left out …]\n".encode())
 
@@ -66,15 +70,17 @@ class Transcript:
         return tuple(line for line in lines if line.strip())[-_LAST_LINES:]
 
     def _read_events(self, text: bytes) -> None:
-        if (
-            b"{" in text or self._lines.pending
-        ):  # most output holds none, and a flood must not be split
-            for line in self._lines.feed(text):
-                self._read_event(line)
-        elif not text.endswith(b"\n"):
-            self._lines.feed(text[text.rfind(b"\n") + 1 :])
+        """Read the lines that `text` completes. A flood of lines is searched, not split: that would take minutes."""
+        text = self._pending + text
+        end = text.rfind(b"\n") + 1
+        self._pending = text[end:] if len(text) - end <= _LONGEST_LINE else b""
+        for found in _OBJECT_LINE.finditer(text, 0, end):
+            if self._lines_read >= EVENT_LINE_LIMIT:
+                return
+            self._lines_read += 1
+            self._read_event(found[0])
 
-    def _read_event(self, line: str) -> None:
+    def _read_event(self, line: bytes) -> None:
         body = _parse(line)
         if body is None:
             return
@@ -120,12 +126,14 @@ class Meter:
         return self._added + (self._whole or sum(self._messages.values(), Usage()))
 
 
-def _parse(line: str) -> Mapping[str, Json] | None:
+def _parse(line: bytes) -> Mapping[str, Json] | None:
     """Return `line` as an event, or None when it is just log."""
-    if not line.lstrip().startswith("{"):
+    if b'"type"' not in line:
         return None
     try:
-        body = json.loads(line, parse_float=Decimal, parse_constant=_refuse)
+        body = json.loads(
+            line.decode("utf-8", "replace"), parse_float=Decimal, parse_constant=_refuse
+        )
     except (ValueError, RecursionError, ArithmeticError):
         return None
     return body if isinstance(body, dict) and isinstance(body.get("type"), str) else None
