@@ -49,7 +49,6 @@ _MEMBERS: Final = frozenset(
     {"v", "seq", "prev", "run", "type", "at", "epoch", "instance", "task", "fact", "events", "body"}
 )
 _OUTCOMES: Final = ("job_completed", "job_failed", "bpmn_error_thrown")
-_SUBJECT: Final = ("old", "sources", "tree", "commit")
 
 Record = Mapping[str, Any]  # Any: a parsed entry whose shape is being questioned
 
@@ -247,11 +246,10 @@ def _shape_problem(record: Record | None, line: bytes) -> str:
     fact, events = get("fact"), get("events", [])
     if not _is_text(get("instance")) or type(fact) is not dict or type(events) is not list:
         return "expected a turn with its instance, fact and events"
-    return (
-        ""
-        if all(type(item) is dict and "kind" in item for item in (fact, *events))
-        else ("expected a kind on the fact and on every event")
-    )
+    for item in (fact, *events):
+        if type(item) is not dict or "kind" not in item:
+            return "expected a kind on the fact and on every event"
+    return ""
 
 
 def _is_text(value: object) -> bool:
@@ -399,8 +397,8 @@ class _Course:
     epoch: int = 0
     ended: int = 0  #: seq of run.finished, until a new epoch
     outcomes: dict[str, int] = field(default_factory=dict)
-    passes: dict[tuple[Any, ...], dict[str, str]] = field(default_factory=dict)
-    authorized: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+    passes: dict[tuple[str, ...], dict[str, str]] = field(default_factory=dict)
+    authorized: dict[str, tuple[Any, Any]] = field(default_factory=dict)
     moved: dict[str, int] = field(default_factory=dict)
     commits: dict[str, int] = field(default_factory=dict)
     heads: dict[str, str] = field(default_factory=dict)
@@ -484,9 +482,9 @@ class _Course:
         self.findings.append(Finding(seq, "L2", message))
 
 
-def _ids(value: object) -> tuple[Any, ...] | None:
-    """Return (old, sources, tree, commit) of a subject, or None when a part is missing."""
+def _ids(value: object) -> tuple[str, ...] | None:
+    """Return old, tree, commit and then the sources of a subject, or None when a part is missing."""
     if not isinstance(value, dict) or not isinstance(value.get("sources"), list):
         return None
-    parts = {**value, "sources": tuple(map(str, value["sources"]))}
-    return tuple(parts.get(name) for name in _SUBJECT)
+    parts = (value.get("old"), value.get("tree"), value.get("commit"), *value["sources"])
+    return parts if all(isinstance(part, str) for part in parts) else None

@@ -111,7 +111,7 @@ class Database:
         if self.path is not None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             engine = create_engine(self._url, creator=self._connect_to_write, poolclass=NullPool)
-            event.listen(engine, "begin", lambda c: c.exec_driver_sql("BEGIN IMMEDIATE"))
+            event.listen(engine, "begin", _begin)
         else:
             engine = create_engine(self._url, poolclass=NullPool)
         resources.callback(engine.dispose)
@@ -193,6 +193,13 @@ class Database:
             raise StoreError(
                 f"the database cannot be used: {error.strerror}", where=self.name
             ) from error
+
+
+def _begin(connection: Connection) -> None:
+    """Begin the transaction as a writer at once: a later upgrade from reading could fail half-way."""
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    driver.execute("BEGIN IMMEDIATE")
 
 
 class _Gate:

@@ -378,6 +378,19 @@ def test_a_run_that_took_a_wrong_course_is_found(drafts, seq, message):
     assert {finding.level for finding in findings} == {"L2"}
 
 
+def test_a_subject_that_is_none_authorises_nothing():
+    lines = ledger(created(), *verdicts(), authorized(), merged())
+    for place in (1, 6, 7):
+        strange = list(lines)
+        for value in ([], {}, None, 5, ["x"]):
+            record = orjson.loads(lines[place])
+            body = record["body"].get("subject", record["body"])
+            body["old"] = value
+            strange[place] = orjson.dumps(record, option=orjson.OPT_SORT_KEYS)
+            found = verify(rechained(strange), (), KEY_LINE).findings
+            assert {finding.level for finding in found} == {"L2"}
+
+
 # --- folders and the command -------------------------------------------------------------------------
 
 

@@ -1,0 +1,194 @@
+"""Ledger and store: CPU of an append, durable rate, verification, resume; beside plain SQLite and bare fsync.
+
+    python -m benchmarks.bench_ledger [entries] [--json]
+
+Rates of one run are comparable with each other only: the disk and the neighbours of the machine are in them.
+An entry is the turn of an instance: a job's outcome with four events, about 630 bytes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sqlite3
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from engine.audit import verify
+from engine.core.model import ElementActivated, ElementCompleted, JobCompleted
+from engine.ledger import Draft, Head, seal, turn, verify_chain
+from engine.ledger.export import Exporter
+from engine.store import InstanceOpened, Store, connections
+
+AT = datetime(2026, 11, 20, 23, 20, 42, 123456, tzinfo=UTC)
+EVENTS = (
+    ElementCompleted(element="Task_verify", visit=1),
+    ElementActivated(element="Gateway_ok", visit=1),
+    ElementCompleted(element="Gateway_ok", visit=1, flows=("Flow_yes",)),
+    ElementActivated(element="Task_merge", visit=1),
+)
+BATCH = 32
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("entries", type=int, nargs="?", default=32_000)
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    found = measure(arguments.entries)
+    if arguments.json:
+        print(json.dumps(found))
+        return
+    for name, value in found.items():
+        print(f"{name:<58} {value:>12,.1f}")
+
+
+def measure(entries: int) -> dict[str, float]:
+    """Return {what: figure}; the unit is in the name."""
+    drafts = [draft(number) for number in range(entries // BATCH * BATCH)]
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        return {
+            **seal_cost(drafts[:5000]),
+            **append_cost(home / "fast", drafts),
+            **durable(home / "full", drafts),
+            **plain_sqlite(home / "plain.db", drafts[: len(drafts) // 4]),
+            **bare_fsync(home / "fsync"),
+        }
+
+
+def draft(number: int) -> Draft:
+    fact = JobCompleted(
+        at=AT,
+        job=f"Task_verify#{number}.1",
+        variables={"ok": True, "failed": 0, "commit": "a" * 40},
+    )
+    return turn(f"0.Call_wave#1[{number // 8}]", fact, EVENTS)
+
+
+def seal_cost(drafts: Sequence[Draft]) -> dict[str, float]:
+    head = Head("r1", 1)
+    spent = cpu(lambda: [seal(head, item) for item in drafts])
+    built = cpu(lambda: [draft(number) for number in range(len(drafts))])
+    return {
+        "bytes per entry": float(len(seal(head, drafts[0]).line)),
+        "turn to draft, us CPU": built / len(drafts) * 1e6,
+        "seal, us CPU": spent / len(drafts) * 1e6,
+    }
+
+
+def append_cost(home: Path, drafts: Sequence[Draft]) -> dict[str, float]:
+    """Append without waiting for the disk: what is left is our CPU and SQLite's."""
+    with without_fsync(), a_store(home) as store:
+        spent = cpu(lambda: append(store, drafts, BATCH))
+        single = cpu(lambda: append(store, [draft(10**6 + n) for n in range(1000)], 1))
+    return {
+        f"append in batches of {BATCH}, us CPU per entry without fsync": spent / len(drafts) * 1e6,
+        "append one by one, us CPU per entry without fsync": single / 1000 * 1e6,
+    }
+
+
+def durable(home: Path, drafts: Sequence[Draft]) -> dict[str, float]:
+    with a_store(home) as store:
+        took = wall(lambda: append(store, drafts, BATCH))
+        store.append("r1", [], [InstanceOpened(instance="0.Call_wave#1[3]", process="p")])
+    with Store.open(home / "engine.db") as store:
+        resumed = wall(lambda: resume(store))
+        lines = list(store.lines("r1"))
+        chain = cpu(lambda: verify_chain(lines))
+        audited = cpu(lambda: verify(lines))
+        exported = wall(lambda: Exporter(home / "out", lambda n: store.lines("r1", after=n)))
+    return {
+        f"durable append in batches of {BATCH}, entries/s": len(drafts) / took,
+        "verify the chain, entries/s CPU": len(lines) / chain,
+        "audit L0 to L2, entries/s CPU": len(lines) / audited,
+        "export, entries/s": len(lines) / exported,
+        "take over and read one open instance, ms": resumed * 1000,
+    }
+
+
+def resume(store: Store) -> None:
+    store.take_over("r1", at=AT)
+    for row in store.open_instances("r1"):
+        assert store.facts("r1", row.instance)
+
+
+def plain_sqlite(path: Path, drafts: Sequence[Draft]) -> dict[str, float]:
+    """The same lines inserted by the standard library into one table without any index but its key."""
+    head = Head("r1", 1)
+    rows = [(number, seal(head, item).line) for number, item in enumerate(drafts)]
+    database = sqlite3.connect(path, isolation_level=None)
+    database.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;")
+    database.execute("CREATE TABLE entry (seq INTEGER PRIMARY KEY, line BLOB)")
+
+    def insert() -> None:
+        for start in range(0, len(rows), BATCH):
+            database.execute("BEGIN IMMEDIATE")
+            database.executemany("INSERT INTO entry VALUES (?, ?)", rows[start : start + BATCH])
+            database.execute("COMMIT")
+
+    took = wall(insert)
+    database.close()
+    return {f"plain SQLite, one table, batches of {BATCH}, entries/s": len(rows) / took}
+
+
+def bare_fsync(path: Path) -> dict[str, float]:
+    with path.open("wb") as file:
+
+        def write() -> None:
+            for _ in range(200):
+                file.write(b"x" * 600 * BATCH)
+                file.flush()
+                os.fdatasync(file.fileno())
+
+        return {"fdatasync of a batch's bytes, ms": wall(write) / 200 * 1000}
+
+
+@contextmanager
+def a_store(home: Path) -> Iterator[Store]:
+    with Store.open(home / "engine.db") as store:
+        store.create_run("r1", feature="bench", bundle="0" * 64, at=AT)
+        yield store
+
+
+def append(store: Store, drafts: Sequence[Draft], batch: int) -> None:
+    for start in range(0, len(drafts), batch):
+        store.append("r1", drafts[start : start + batch])
+
+
+@contextmanager
+def without_fsync() -> Iterator[None]:
+    connect = connections.Database._connect_to_write
+
+    def hurried(self: connections.Database) -> sqlite3.Connection:
+        connection = connect(self)
+        connection.execute("PRAGMA synchronous=OFF")
+        return connection
+
+    connections.Database._connect_to_write = hurried  # type: ignore[method-assign]  # measured, not shipped
+    try:
+        yield
+    finally:
+        connections.Database._connect_to_write = connect  # type: ignore[method-assign]  # put back
+
+
+def cpu(action: Callable[[], Any]) -> float:  # Any: the result is not looked at
+    start = time.process_time()
+    action()
+    return time.process_time() - start
+
+
+def wall(action: Callable[[], Any]) -> float:  # Any: the result is not looked at
+    start = time.perf_counter()
+    action()
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()
