@@ -18,6 +18,7 @@ into=results; collect=expr; until=expr; sequential`. Gateways: `policy=package; 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from xml.sax.saxutils import quoteattr
 
 TAGS = {
@@ -130,8 +131,7 @@ def _flows(line: str) -> list[Flow]:
     is_default = path.endswith(" default")
     names = [name.strip() for name in path.removesuffix(" default").split("->")]
     return [
-        Flow(source, target, condition.strip(), is_default)
-        for source, target in zip(names, names[1:], strict=False)
+        Flow(source, target, condition.strip(), is_default) for source, target in pairwise(names)
     ]
 
 
@@ -170,8 +170,12 @@ def _node(node: Node, flows: list[Flow], roots: dict[str, str], depth: int) -> l
     if node.kind == "receive":
         attributes += f' messageRef="{_message(node, roots)}"'
     inner = _extensions(node)
-    inner += [f"<bpmn:incoming>{flow.id}</bpmn:incoming>" for flow in flows if flow.target == node.id]
-    inner += [f"<bpmn:outgoing>{flow.id}</bpmn:outgoing>" for flow in flows if flow.source == node.id]
+    inner += [
+        f"<bpmn:incoming>{flow.id}</bpmn:incoming>" for flow in flows if flow.target == node.id
+    ]
+    inner += [
+        f"<bpmn:outgoing>{flow.id}</bpmn:outgoing>" for flow in flows if flow.source == node.id
+    ]
     if node.kind not in ("receive",):
         inner += _trigger(node, roots)
     inner += _loop(node)
@@ -221,7 +225,8 @@ def _extensions(node: Node) -> list[str]:
     properties = [name for name in ("policy", "policyInput") if node.has(name)]
     if properties:
         items = "".join(
-            f'<zeebe:property name="{name}" value={_value(node.get(name))} />' for name in properties
+            f'<zeebe:property name="{name}" value={_value(node.get(name))} />'
+            for name in properties
         )
         found.append(f"<zeebe:properties>{items}</zeebe:properties>")
     inside = "".join(found)

@@ -1,0 +1,103 @@
+"""A bundle is loaded whole or refused with everything that is wrong."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from engine.core.definitions import BundleError, Definitions, bundle_digest
+from tests.core.drawing import draw, draw_all
+
+PLAIN = "start Start\nend End\nStart -> End"
+
+
+def findings(files: dict[str, bytes]) -> list[tuple[str, str, str]]:
+    with pytest.raises(BundleError) as raised:
+        Definitions.load(files)
+    return [(finding.file, finding.rule, finding.element) for finding in raised.value.findings]
+
+
+def test_the_digest_covers_paths_and_contents() -> None:
+    files = {"b.txt": b"2", "a.txt": b"1"}
+    one, two = hashlib.sha256(b"1").hexdigest(), hashlib.sha256(b"2").hexdigest()
+    expected = hashlib.sha256(f"a.txt\0{one}\nb.txt\0{two}\n".encode()).hexdigest()
+    assert Definitions.load(files).digest == bundle_digest(files) == expected
+    assert bundle_digest({"a.txt": b"1", "c.txt": b"2"}) != expected
+    assert bundle_digest({"a.txt": b"1", "b.txt": b"3"}) != expected
+
+
+def test_what_a_bundle_holds() -> None:
+    files = {
+        "one.bpmn": draw_all({"p": PLAIN, "q": PLAIN.replace("Start", "S").replace("End", "E")}),
+        "may.rego": b"package team.may\n",
+        "notes.md": b"text",
+    }
+    definitions = Definitions.load(files)
+    assert sorted(definitions.processes) == ["p", "q"]
+    assert definitions.policies == {"may.rego": "package team.may\n"}
+    assert definitions.files == files
+
+
+def test_every_unknown_name_is_found_at_once() -> None:
+    text = """
+start Start
+call Call  process=nowhere
+rule Decide  decision=undecided; result=r
+xor May  policy=team.nobody
+end End
+end Shut
+Start -> Call -> Decide -> May
+May -> End : verdict = "pass"
+May -> Shut default
+"""
+    assert sorted(findings({"p.bpmn": draw(text)})) == [
+        ("p.bpmn", "unknown-decision", "Decide"),
+        ("p.bpmn", "unknown-policy", "May"),
+        ("p.bpmn", "unknown-process", "Call"),
+    ]
+
+
+def test_a_process_test_may_give_verdicts_of_policies_that_are_not_there() -> None:
+    text = 'start S\nxor May  policy=team.nobody\nend A\nend B\nS -> May\nMay -> A : verdict = "pass"\nMay -> B default'
+    assert "p" in Definitions.load({"p.bpmn": draw(text)}, needs_policies=False).processes
+
+
+def test_two_processes_of_one_id() -> None:
+    found = findings({"a.bpmn": draw(PLAIN), "b.bpmn": draw(PLAIN)})
+    assert found == [("b.bpmn", "duplicate-process", "p")]
+
+
+@pytest.mark.parametrize(
+    ("text", "element"),
+    [
+        pytest.param("start S\nservice W  type=w; in x = 1 +\nend E\nS -> W -> E", "W", id="mapping"),
+        pytest.param("start S\nxor G\nend A\nend B\nS -> G\nG -> A : n >\nG -> B default", "G_to_A", id="condition"),
+        pytest.param("start S\nservice W  type=w; each=items(\nend E\nS -> W -> E", "W", id="collection"),
+        pytest.param("start S\ncatch C  duration=soon\nend E\nS -> C -> E", "C", id="timer"),
+        pytest.param("start S\nxor G\nend A\nend B\nS -> G\nG -> A\nG -> B", "G", id="flow without a condition"),
+        pytest.param("start S\nxor G  policy=a.b\nend A\nend B\nS -> G\nG -> A : x\nG -> B : y", "G", id="policy without a closed way"),
+        pytest.param("start S\ntask T\nend A\nS -> T\nT -> A : x", "T_to_A", id="condition behind a task"),
+        pytest.param("start S\nrace G\ntask T\nend A\nS -> G -> T -> A", "G", id="event gateway before a task"),
+        pytest.param("start S\nstart S2\nend A\nS -> A\nS2 -> A", "S2", id="two starts"),
+        pytest.param("task T\nend A\nT -> A", "p", id="no start"),
+        pytest.param("start S\nsub Sub\n  task T\n  end E\n  T -> E\nend A\nS -> Sub -> A", "Sub", id="no start inside"),
+    ],
+)  # fmt: skip
+def test_what_cannot_run_is_refused_with_its_place(text: str, element: str) -> None:
+    found = findings({"p.bpmn": draw(text), "a.rego": b"package a.b\n"})
+    assert element in {item[2] for item in found}
+    assert {item[0] for item in found} == {"p.bpmn"}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("p.bpmn", b"<not xml"),
+        ("p.bpmn", b'<!DOCTYPE x [<!ENTITY a "b">]><x>&a;</x>'),
+        ("p.dmn", b"<x/>"),
+        ("p.rego", b"\xff\xfe"),
+    ],
+)
+def test_files_that_are_something_else(name: str, content: bytes) -> None:
+    assert {item[0] for item in findings({name: content})} == {name}

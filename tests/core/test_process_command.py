@@ -1,0 +1,94 @@
+"""`engine process test`: what it finds, prints and exits with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from engine.cli import process, scenario_files
+from engine.errors import UsageError
+from tests.core.drawing import draw
+
+GOOD = {"process": "p", "expect": {"end": "End", "incident": False}}
+BAD = {"process": "p", "expect": {"end": "Other", "vars": {"x": 1}}}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "greet.bpmn").write_bytes(draw("start Start\nend End\nStart -> End"))
+    (tmp_path / "greet.json").write_text(json.dumps(GOOD))
+    (tmp_path / "other.json").write_text("{}")
+    return tmp_path
+
+
+def test_all_hold(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "greet.again.yaml").write_text(
+        "process: p\nvars: {day: 2026-01-02, n: 1.5}\nexpect: {end: End, vars: {day: '2026-01-02', n: 1.5}}\n"
+    )
+    assert process.test([folder], as_json=True) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "schema": "engine.process-test/v1",
+        "scenarios": [
+            {"file": str(folder / "greet.again.yaml"), "ok": True, "differences": []},
+            {"file": str(folder / "greet.json"), "ok": True, "differences": []},
+        ],
+        "passed": 2,
+        "failed": 0,
+    }
+
+
+def test_some_differ(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "greet.wrong.json").write_text(json.dumps(BAD))
+    assert process.test([folder / "greet.bpmn"], as_json=True) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert (told["passed"], told["failed"]) == (1, 1)
+    assert told["scenarios"][1] == {
+        "file": str(folder / "greet.wrong.json"),
+        "ok": False,
+        "differences": [
+            {"what": "end", "expected": "Other", "got": "End"},
+            {"what": "vars.x", "expected": 1, "got": "(absent)"},
+        ],
+    }
+    assert process.test([folder / "greet.wrong.json"], as_json=False) == 1
+    assert 'end: expected "Other", but got "End"' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("{", "expected JSON"),
+        ('{"process": "p"}', "expect"),
+        ('{"process": "p", "expect": {"ende": null}}', "ende"),
+        ('{"process": "p", "expect": {}, "facts": [{"jump": 1}]}', "facts"),
+        ('{"process": "p", "expect": {}, "facts": [{"advance": "1 hour"}]}', "facts"),
+        ('{"process": "p", "expect": {}, "also": ["gone.dmn"]}', "gone.dmn"),
+        ('{"process": "q", "expect": {}}', "no process 'q'"),
+        ('{"process": "p", "diagram": "gone.bpmn", "expect": {}}', "gone.bpmn"),
+        ('{"process": "p", "vars": {"n": NaN}, "expect": {}}', "NaN"),
+    ],
+)
+def test_invalid_scenarios(
+    folder: Path, content: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "greet.broken.json").write_text(content)
+    assert process.test([folder], as_json=True) == 3
+    (difference,) = json.loads(capsys.readouterr().out)["scenarios"][0]["differences"]
+    assert told in difference["got"]
+
+
+def test_an_invalid_diagram(folder: Path) -> None:
+    (folder / "greet.bpmn").write_bytes(
+        draw("start Start\nxor Gw\nend End\nStart -> Gw\nGw -> End : 1 +")
+    )
+    report = scenario_files.run(folder / "greet.json")
+    assert "greet.bpmn" in report.invalid
+
+
+@pytest.mark.parametrize("name", ["gone", "empty"])
+def test_paths_that_mean_no_scenario(tmp_path: Path, name: str) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match=name):
+        scenario_files.find([tmp_path / name])
