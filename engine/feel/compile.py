@@ -1,54 +1,166 @@
-"""Expressions made ready to run."""
+"""Expressions and unary tests made ready to run.
+
+Compile once and call often: `expression(variables)` is the fast way, `expression.evaluate(variables)` says in addition
+why something is null. Both are pure: the same variables give the same value.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
-from engine.feel.errors import FeelWarning
+from engine.feel import ast
+from engine.feel.codegen import Generator
+from engine.feel.errors import FeelError, FeelWarning
+from engine.feel.parser import parse, parse_unary_tests
+from engine.feel.run import Run
 from engine.feel.types import Type
-from engine.feel.values import Value
+from engine.feel.values import DateTime, Value, from_json, native
 
 Dialect: TypeAlias = Literal["dmn", "camunda"]
+Externals: TypeAlias = Mapping[str, Callable[..., Value]]
+
+NO_EXTERNALS: Final[Externals] = Run.externals
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A value, and why parts of it are null."""
+    """A value, and why it or parts of it are null."""
 
     value: Value
     warnings: tuple[FeelWarning, ...] = ()
 
 
-class Expression:
-    """A compiled expression."""
+class _Compiled:
+    """What expressions and tests have in common."""
+
+    __slots__ = (
+        "_externals",
+        "_function",
+        "_names",
+        "_traced",
+        "dialect",
+        "names_in_filters",
+        "names_read",
+        "needs",
+        "text",
+        "tree",
+    )
 
     text: str
-    names_read: frozenset[str]
+    tree: ast.Node
+    dialect: Dialect
+    names_read: frozenset[str]  #: variables that are read
+    names_in_filters: frozenset[str]  #: names in filters: variables, or entries of the items
+    needs: frozenset[str]  #: "now" if the time is asked for, "seed" if a random number is
+
+    def __init__(
+        self,
+        text: str,
+        tree: ast.Node,
+        names: frozenset[str],
+        dialect: Dialect,
+        externals: Externals | None,
+    ) -> None:
+        self.text = text
+        self.tree = tree
+        self.dialect = dialect
+        self._names = names
+        self._externals = externals
+        self._traced: Callable[..., Value] | None = None
+        self._function, generator = self._generate(traced=False)
+        self.names_read = frozenset(generator.certain)
+        self.names_in_filters = frozenset(generator.in_filters)
+        self.needs = frozenset(generator.needs)
+
+    def _generate(self, *, traced: bool) -> tuple[Callable[..., Value], Generator]:
+        generator = Generator(dialect=self.dialect, traced=traced, names=self._names)
+        try:
+            if isinstance(self.tree, ast.UnaryTests):
+                head, code = "def f(v, r, x):", generator.tests(self.tree, "x")
+            else:
+                head, code = "def f(v, r):", generator.expression(self.tree)
+            lines = [head, *generator.prologue(), f"return {code}"]
+            source = generator.module("\n ".join(lines))
+            space = generator.globals()
+            exec(compile(source, "<feel>", "exec"), space)
+        except (RecursionError, MemoryError) as error:
+            raise FeelError("expected an expression that nests less deeply") from error
+        return space["f"], generator  # type: ignore[return-value]  # the function just defined
+
+    def _run(
+        self, variables: Mapping[str, Value], now: object = None, seed: str | None = None
+    ) -> Run:
+        run = Run()
+        if self._externals:
+            run.externals = self._externals
+        if self.needs:
+            given = native(variables.get("now") if now is None else now)
+            if type(given) is DateTime:
+                run.now = given
+            run.seed = seed
+        return run
+
+    def _evaluate(self, run: Run, *arguments: Value) -> Result:
+        if self._traced is None:
+            self._traced, _ = self._generate(traced=True)
+        run.notes = notes = []
+        value = _guarded(self._traced, *arguments)
+        size = len(self.text)
+        placed = (n if n.start >= 0 else FeelWarning(n.message, 0, size) for n in notes)
+        return Result(value, tuple(dict.fromkeys(placed)))
+
+
+class Expression(_Compiled):
+    """A compiled expression. `text` is as written, `names_read` the variables it reads."""
+
+    __slots__ = ()
 
     def __call__(self, variables: Mapping[str, Value]) -> Value:
-        """Return the value."""
-        raise NotImplementedError
+        """Return the value. `variables` hold values of FEEL or JSON; others are converted when touched.
 
-    def evaluate(self, variables: Mapping[str, Value]) -> Result:
-        """Return the value with warnings."""
-        raise NotImplementedError
+        Raises FeelError when a bound is exceeded, or time or chance is needed and not given.
+        """
+        if self.needs or self._externals:
+            return _guarded(self._function, variables, self._run(variables))
+        try:
+            return self._function(variables, Run())
+        except RecursionError:
+            raise _too_deep() from None
+
+    def evaluate(
+        self, variables: Mapping[str, Value], *, now: object = None, seed: str | None = None
+    ) -> Result:
+        """Return the value, and the reasons for every null on the way.
+
+        `now` is what `now()` and `today()` answer, `seed` what random values are derived from.
+        """
+        return self._evaluate(run := self._run(variables, now, seed), variables, run)
 
 
-class UnaryTests:
-    """Compiled unary tests."""
+class UnaryTests(_Compiled):
+    """Compiled unary tests, such as an input cell of a decision table."""
 
-    text: str
-    names_read: frozenset[str]
+    __slots__ = ()
 
     def __call__(self, value: Value, variables: Mapping[str, Value]) -> bool | None:
-        """Return whether the value passes."""
-        raise NotImplementedError
+        """Return whether the value passes; None when that cannot be said."""
+        run = self._run(variables) if self.needs or self._externals else Run()
+        return _truth(_guarded(self._function, variables, run, native(value)))
 
-    def evaluate(self, value: Value, variables: Mapping[str, Value]) -> Result:
-        """Return the answer with warnings."""
-        raise NotImplementedError
+    def evaluate(
+        self,
+        value: Value,
+        variables: Mapping[str, Value],
+        *,
+        now: object = None,
+        seed: str | None = None,
+    ) -> Result:
+        """Return whether the value passes, and the reasons for every null on the way."""
+        run = self._run(variables, now, seed)
+        result = self._evaluate(run, variables, run, native(value))
+        return Result(_truth(result.value), result.warnings)
 
 
 def compile_expression(
@@ -57,10 +169,15 @@ def compile_expression(
     names: Iterable[str] = (),
     dialect: Dialect = "camunda",
     types: Mapping[str, Type] | None = None,
-    externals: Mapping[str, Callable[..., Value]] | None = None,
+    externals: Externals | None = None,
 ) -> Expression:
-    """Compile."""
-    raise NotImplementedError
+    """Return an expression ready to run.
+
+    `names` are names in scope that may hold spaces or operators; `types` the named types for `instance of`;
+    `externals` the external functions that may be called. Raises FeelError with the place of the fault.
+    """
+    known = frozenset(names)
+    return Expression(text, parse(text, known, dialect, types), known, dialect, externals)
 
 
 def compile_unary_tests(
@@ -69,17 +186,33 @@ def compile_unary_tests(
     names: Iterable[str] = (),
     dialect: Dialect = "camunda",
     types: Mapping[str, Type] | None = None,
-    externals: Mapping[str, Callable[..., Value]] | None = None,
+    externals: Externals | None = None,
 ) -> UnaryTests:
-    """Compile."""
-    raise NotImplementedError
+    """Return unary tests ready to run. See `compile_expression`."""
+    known = frozenset(names)
+    tree = parse_unary_tests(text, known, dialect, types)
+    return UnaryTests(text, tree, known, dialect, externals)
 
 
 def evaluate(
-    expression: str, variables: Mapping[str, object] | None = None, dialect: Dialect = "dmn"
+    expression: str,
+    variables: Mapping[str, object] | None = None,
+    dialect: Dialect = "dmn",
+    *,
+    now: object = None,
+    seed: str | None = None,
+    externals: Externals | None = None,
 ) -> Value:
-    """Evaluate."""
-    raise NotImplementedError
+    """Return the value of an expression; `variables` may hold any Python values that `from_json` takes.
+
+    >>> evaluate("monthly fee * 12", {"monthly fee": 7.5})
+    Decimal('90.0')
+    """
+    given = variables or {}
+    compiled = compile_expression(expression, names=given, dialect=dialect, externals=externals)
+    known = _converted(compiled, given)
+    run = compiled._run(known, now, seed)
+    return _guarded(compiled._function, known, run)
 
 
 def unary_test(
@@ -87,6 +220,37 @@ def unary_test(
     value: object,
     variables: Mapping[str, object] | None = None,
     dialect: Dialect = "dmn",
+    *,
+    now: object = None,
+    seed: str | None = None,
 ) -> bool | None:
-    """Test."""
-    raise NotImplementedError
+    """Return whether `value` passes unary tests.
+
+    >>> unary_test('not("red", "blue")', "green")
+    True
+    """
+    given = variables or {}
+    compiled = compile_unary_tests(expression, names=given, dialect=dialect)
+    known = _converted(compiled, given)
+    run = compiled._run(known, now, seed)
+    return _truth(_guarded(compiled._function, known, run, from_json(value)))
+
+
+def _converted(compiled: _Compiled, variables: Mapping[str, object]) -> dict[str, Value]:
+    names = compiled.names_read | compiled.names_in_filters | ({"now"} if compiled.needs else set())
+    return {name: from_json(variables[name]) for name in names if name in variables}
+
+
+def _guarded(function: Callable[..., Value], *arguments: Value) -> Value:
+    try:
+        return function(*arguments)
+    except RecursionError:
+        raise _too_deep() from None
+
+
+def _too_deep() -> FeelError:
+    return FeelError("expected values and functions that nest less deeply, but the stack is full")
+
+
+def _truth(value: Value) -> bool | None:
+    return value if type(value) is bool else None

@@ -8,7 +8,9 @@ from typing import Final
 from engine.feel.errors import FeelError, FeelWarning
 from engine.feel.values import DateTime, Value
 
-MAX_STEPS: Final = 2_000_000  #: items visited, produced and called for; 1 step is about a microsecond
+MAX_STEPS: Final = (
+    1_000_000  #: items visited, produced and called for; 1 step is about a microsecond
+)
 MAX_CALLS: Final = 120  #: how deep functions may call functions
 MAX_TEXT: Final = 10_000_000  #: characters of one string
 MAX_WARNINGS: Final = 100  #: further ones are dropped
@@ -23,7 +25,8 @@ class Run:
 
     steps: int = 0
     calls: int = 0
-    draws: int = 0
+    draws: int = 0  #: random numbers given out
+    patterns: int = 0  #: regular expressions used
     notes: list[FeelWarning] | None = None  #: None: nobody wants to know
     placed: int = 0  #: how many notes have their place
     now: DateTime | None = None
@@ -45,13 +48,15 @@ class Run:
             raise FeelError(
                 f"expected a string of at most {MAX_TEXT:,} characters, but it gets {length:,}"
             )
-        self.spend(length >> 8)
+        self.spend(length >> 4)
 
     def enter(self) -> None:
         """Count a call of a function written in FEEL; `leave` ends it."""
         self.calls += 1
         if self.calls > MAX_CALLS:
-            raise FeelError(f"expected at most {MAX_CALLS} nested function calls, but there are more")
+            raise FeelError(
+                f"expected at most {MAX_CALLS} nested function calls, but there are more"
+            )
         self.spend(1)
 
     def leave(self) -> None:

@@ -179,7 +179,9 @@ def whole(value: Value) -> int | None:
 
 def _from_json(value: object, depth: int) -> Value:
     if depth > MAX_DEPTH:
-        raise FeelError(f"expected at most {MAX_DEPTH} nested lists and contexts, but there are more")
+        raise FeelError(
+            f"expected at most {MAX_DEPTH} nested lists and contexts, but there are more"
+        )
     value = native(value)
     kind_of = type(value)
     if kind_of is list:
@@ -196,7 +198,9 @@ def _from_json(value: object, depth: int) -> Value:
 
 def _to_json(value: Value, depth: int) -> Value:
     if depth > MAX_DEPTH:
-        raise FeelError(f"expected at most {MAX_DEPTH} nested lists and contexts, but there are more")
+        raise FeelError(
+            f"expected at most {MAX_DEPTH} nested lists and contexts, but there are more"
+        )
     value = native(value)
     match value:
         case bool() | None | str() | int():
@@ -238,7 +242,9 @@ def _from_datetime(value: object) -> Value:
             )
 
 
-def _from_time(value: Any) -> Time:  # datetime.datetime or datetime.time: same fields, no common type
+def _from_time(
+    value: Any,
+) -> Time:  # datetime.datetime or datetime.time: same fields, no common type
     nanosecond = value.microsecond * 1000
     zone = getattr(value.tzinfo, "key", None)
     if zone is not None and zone != "UTC":

@@ -1,0 +1,230 @@
+"""Built-in functions: how they are declared, and how a call finds the right one.
+
+A function is declared with its signature as text, which is also what the documentation shows:
+
+    @catalog.add("substring(string: string, start position: number, length: number?)")
+    def substring(run, text, start, length=None): ...
+
+- `?` behind a type: may be left out. `…` behind a name: any number of arguments, which arrive as one list.
+- Kinds are FEEL's; `a|b` is either, `any` is all with null. A list is taken for its only item, and a single value for
+  a list of it, where the other is wanted (DMN 1.5, section 10.3.2.9.4).
+- Several signatures of one name are tried in order. If none fits, or the body raises `NoValue`, the answer is null.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, DecimalException
+from typing import Final
+
+from engine.feel.errors import NoValue
+from engine.feel.run import Run
+from engine.feel.temporal import (
+    Date,
+    DateTime,
+    DaysTimeDuration,
+    Time,
+    YearsMonthsDuration,
+)
+from engine.feel.values import NATIVE, Function, Parameter, Range, Value, kind, native, number
+
+Body = Callable[..., Value]
+
+_TYPES: Final[Mapping[str, frozenset[type]]] = {
+    "any": NATIVE,
+    "null": frozenset({type(None)}),
+    "string": frozenset({str}),
+    "number": frozenset({Decimal, int}),
+    "boolean": frozenset({bool}),
+    "list": frozenset({list}),
+    "context": frozenset({dict}),
+    "date": frozenset({Date}),
+    "time": frozenset({Time}),
+    "date and time": frozenset({DateTime}),
+    "days and time duration": frozenset({DaysTimeDuration}),
+    "years and months duration": frozenset({YearsMonthsDuration}),
+    "duration": frozenset({DaysTimeDuration, YearsMonthsDuration}),
+    "range": frozenset({Range}),
+    "function": frozenset({Function}),
+    "point": frozenset(
+        {Decimal, int, str, Date, Time, DateTime, DaysTimeDuration, YearsMonthsDuration}
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One parameter of a signature."""
+
+    name: str
+    kinds: str
+    types: frozenset[type]
+    optional: bool = False
+    variadic: bool = False
+
+    def fit(self, value: Value) -> Value:
+        """Return `value` as this parameter wants it. Raises NoValue."""
+        kind_of = type(value)
+        if kind_of not in self.types:
+            return self._converted(native(value))
+        if kind_of is int:
+            return number(value)
+        if kind_of is list and not all(type(item) in NATIVE for item in value):
+            return [native(item) for item in value]
+        return value
+
+    def _converted(self, value: Value) -> Value:
+        if type(value) in self.types:
+            return self.fit(value)
+        if type(value) is list and len(value) == 1 and type(value[0]) in self.types:
+            return self.fit(value[0])
+        if list in self.types and value is not None:
+            return [value]
+        raise NoValue(f"expected {self.kinds} as {self.name!r}, but got {kind(value)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """One way to call a function."""
+
+    text: str
+    parameters: tuple[Wanted, ...]
+    body: Body
+
+    def takes(self, count: int) -> bool:
+        """Whether so many arguments by position are right."""
+        if self.parameters and self.parameters[-1].variadic:
+            return count >= len(self.parameters)
+        required = sum(not parameter.optional for parameter in self.parameters)
+        return required <= count <= len(self.parameters)
+
+    def positional(self, arguments: Sequence[Value]) -> list[Value]:
+        """Return the arguments as the body wants them. Raises NoValue."""
+        parameters = self.parameters
+        if parameters and parameters[-1].variadic:
+            fixed = len(parameters) - 1
+            rest = [parameters[-1].fit(value) for value in arguments[fixed:]]
+            return [
+                *(p.fit(value) for p, value in zip(parameters, arguments[:fixed], strict=False)),
+                rest,
+            ]
+        return [
+            None if value is None and parameter.optional else parameter.fit(value)
+            for parameter, value in zip(parameters, arguments, strict=False)
+        ]
+
+    def named(self, given: Mapping[str, Value]) -> list[Value] | None:
+        """Return the arguments in order, or None if a name is not ours. Raises NoValue."""
+        if any(parameter.variadic for parameter in self.parameters):
+            return None
+        if given.keys() - {parameter.name for parameter in self.parameters}:
+            return None
+        return [
+            None
+            if parameter.optional and given.get(parameter.name) is None
+            else parameter.fit(given.get(parameter.name))
+            for parameter in self.parameters
+        ]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Builtin:
+    """A built-in function with all its signatures."""
+
+    name: str
+    signatures: tuple[Signature, ...]
+    camunda: bool = False  #: whether only Camunda has it
+    needs: str = ""  #: "now" or "seed": what must come from outside
+
+    def call(
+        self, run: Run, arguments: Sequence[Value], names: Sequence[str] | None = None
+    ) -> Value:
+        """Call the first signature that fits."""
+        reason = ""
+        for signature in self.signatures:
+            try:
+                if names is not None:
+                    values = signature.named(dict(zip(names, arguments, strict=True)))
+                    if values is None:
+                        continue
+                elif signature.takes(len(arguments)):
+                    values = signature.positional(arguments)
+                else:
+                    continue
+            except (NoValue, DecimalException) as problem:
+                reason = reason or str(problem)
+                continue
+            return self._answer(run, signature, values)
+        return run.null(f"{self.name}: {reason or self._usage()}")
+
+    def _answer(self, run: Run, signature: Signature, values: list[Value]) -> Value:
+        try:
+            return signature.body(run, *values)
+        except NoValue as problem:
+            return run.null(f"{self.name}: {problem}")
+        except DecimalException:
+            return run.null(f"{self.name}: the result is no number, or beyond 10 ** 6144")
+        except (ValueError, OverflowError) as problem:
+            return run.null(f"{self.name}: {problem}")
+
+    def _usage(self) -> str:
+        return "expected " + " or ".join(signature.text for signature in self.signatures)
+
+    def as_value(self) -> Function:
+        """Return the function as a value of FEEL."""
+        parameters = tuple(Parameter(p.name) for p in self.signatures[0].parameters)
+        return Function(parameters, self.call, name=self.name, builtin=self.call)
+
+
+class Catalog:
+    """The functions that one module declares."""
+
+    def __init__(self) -> None:
+        self.entries: list[tuple[str, Signature, bool, str]] = []
+
+    def add(self, text: str, *, camunda: bool = False, needs: str = "") -> Callable[[Body], Body]:
+        """Declare a function by its signature."""
+
+        def declare(body: Body) -> Body:
+            name, _, parameters = text.partition("(")
+            signature = Signature(text, _parameters(parameters.rstrip(")")), body)
+            self.entries.append((name, signature, camunda, needs))
+            return body
+
+        return declare
+
+
+def collect(catalogs: Iterable[Catalog], *, camunda: bool) -> dict[str, Builtin]:
+    """Return the functions of a dialect by name; where a dialect has its own way, that comes first."""
+    found: dict[str, list[tuple[Signature, bool, str]]] = {}
+    for catalog in catalogs:
+        for name, signature, camunda_only, needs in catalog.entries:
+            if camunda or not camunda_only:
+                entry = (signature, camunda_only, needs)
+                if camunda_only:
+                    found.setdefault(name, []).insert(0, entry)
+                else:
+                    found.setdefault(name, []).append(entry)
+    return {
+        name: Builtin(
+            name,
+            tuple(signature for signature, _, _ in entries),
+            all(camunda_only for _, camunda_only, _ in entries),
+            entries[0][2],
+        )
+        for name, entries in found.items()
+    }
+
+
+def _parameters(text: str) -> tuple[Wanted, ...]:
+    parts = [part for part in text.split(", ") if part]
+    return tuple(_wanted(part) for part in parts)
+
+
+def _wanted(text: str) -> Wanted:
+    name, _, kinds = text.partition(": ")
+    optional = kinds.endswith("?")
+    kinds = kinds.rstrip("?")
+    types = frozenset[type]().union(*(_TYPES[part] for part in kinds.split("|")))
+    return Wanted(name.rstrip("…"), kinds, types, optional, name.endswith("…"))
