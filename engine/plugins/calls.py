@@ -36,7 +36,6 @@ _STATE_CODES = {
     "timed_out": "TIMEOUT",
     "flooded": "OUTPUT_TOO_LARGE",
     "signalled": "CRASHED",
-    "not_started": "NOT_STARTED",
     "cancelled": "STOPPED",
 }
 
@@ -195,6 +194,8 @@ def _judge(
     blank: PluginResult, operation: Operation, outcome: ProgramOutcome, contracts: Contracts
 ) -> PluginResult:
     """Return the result from how the process ended and what it printed: nothing is taken on trust."""
+    if outcome.state == "not_started":
+        return _failed(blank, "NOT_STARTED", outcome.reason)
     if not outcome.succeeded:
         code = _STATE_CODES.get(outcome.state, "EXIT_CODE")
         last = next(reversed(outcome.stderr.text.strip().splitlines()), "")
