@@ -286,6 +286,8 @@ def test_random_tampering_is_always_found(attack, seed):
     [
         (["nonsense"], "a checkpoint is malformed"),
         ([WITNESS.replace(str(len(HONEST)), "01", 1)], "a checkpoint is malformed"),
+        ([sign_checkpoint(KEY, "r1", 5, bytes(32)).replace("\n5\n", "\n6\n")],
+         f"the checkpoint over 6 entries is not signed by the key of {KEY.origin('r1')}"),
         ([sign_checkpoint(SigningKey(bytes(32)), "r1", 1, bytes(32))],
          f"the checkpoint over 1 entries is not signed by the key of {KEY.origin('r1')}"),
         ([sign_checkpoint(KEY, "r2", 1, bytes(32))],
