@@ -23,6 +23,8 @@ from enum import Enum
 from functools import cached_property
 from typing import Any
 
+from engine.feel.temporal import Date
+
 Ordered = (
     Any  # str, bool, Decimal or a temporal value of engine.feel: totally ordered inside one kind
 )
@@ -78,6 +80,9 @@ class Column:
     open_: int  #: rules whose cell is not constant
     domain: tuple[int, ...]  #: positions that can occur and have a witness
     names_null: bool  #: whether some cell speaks of null, so that null belongs to the analysis
+    sample: Ordered = (
+        "other"  #: a value for a column of another kind, whose cells do not tell values apart
+    )
 
     def position(self, value: Ordered) -> int:
         """Return the position of a value of this column's kind."""
@@ -100,14 +105,20 @@ class Column:
                 return _number_between(low, high)
             case Kind.STRING:
                 return _text_between(low, high, frozenset(self.cuts), self.is_enumeration)
-            case _:
+            case Kind.DATE:
+                return _date_between(low, high)
+            case Kind.OTHER:
+                return self.sample
+            case Kind.BOOLEAN:
                 return None
 
 
-def build(kind: Kind, cells: Sequence[Cell], allowed: Static | None = None) -> Column:
+def build(
+    kind: Kind, cells: Sequence[Cell], allowed: Static | None = None, sample: Ordered = "other"
+) -> Column:
     """Return the regions of a column from its cells, rule by rule.
 
-    `allowed` bounds the values that can occur. Cells of another kind than `kind` hold nowhere on this axis.
+    `allowed` bounds the values that can occur; `sample` is a value of a column of no particular kind. Cells of another kind than `kind` hold nowhere on this axis.
     """
     statics = [c for c in cells if c is not None]
     cuts = _cuts(kind, [*statics, *([allowed] if allowed else [])])
@@ -137,6 +148,7 @@ def build(kind: Kind, cells: Sequence[Cell], allowed: Static | None = None) -> C
         domain=(),
         names_null=any(not c.is_dash and c.kind is None for c in statics)
         or any(c.null and not c.negated for c in statics),
+        sample=sample,
     )
     return _with_domain(column, allowed, index)
 
@@ -206,12 +218,25 @@ def _number_between(low: Decimal | None, high: Decimal | None) -> Decimal | None
     return found if (low is None or low < found) and (high is None or found < high) else None
 
 
+def _date_between(low: Date | None, high: Date | None) -> Date | None:
+    """Return the day after `low`, or before `high`, if it lies between."""
+    try:
+        if low is not None:
+            found = low.plus_days(1)
+        else:
+            found = Date(2024, 1, 1) if high is None else high.plus_days(-1)
+    except ValueError:  # beyond the years of FEEL
+        return None
+    return found if high is None or found < high else None
+
+
 def _text_between(
     low: str | None, high: str | None, cuts: frozenset[str], anywhere: bool
 ) -> str | None:
     """Return a text strictly between two others; any text that is no cut when the order does not matter."""
     if anywhere:
-        return next((t for t in ("other", "another", "something else") if t not in cuts), None)
+        more = (f"other {n}" for n in range(2, len(cuts) + 3))
+        return next(text for text in ("other", *more) if text not in cuts)
     candidates = ("other", (low or "") + "a", (low or "") + "!", (low or "") + "\0", "")
     return next(
         (t for t in candidates if (low is None or low < t) and (high is None or t < high)), None

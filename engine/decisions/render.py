@@ -187,4 +187,6 @@ def _grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _wrap(text: str) -> list[str]:
-    return textwrap.wrap(" ".join(text.split()), WIDTH, break_on_hyphens=False, break_long_words=False) or [""]
+    return textwrap.wrap(
+        " ".join(text.split()), WIDTH, break_on_hyphens=False, break_long_words=False
+    ) or [""]

@@ -89,6 +89,16 @@ class _Compiled:
             raise FeelError("expected an expression that nests less deeply") from error
         return space["f"], generator  # type: ignore[return-value]  # the function just defined
 
+    def _chosen(self, run: Run) -> Callable[..., Value]:
+        """Return the code that fits: the traced one when the run collects reasons."""
+        if self._externals and not run.externals:
+            run.externals = self._externals
+        if run.notes is None:
+            return self._function
+        if self._traced is None:
+            self._traced, _ = self._generate(traced=True)
+        return self._traced
+
     def _run(
         self, variables: Mapping[str, Value], now: object = None, seed: str | None = None
     ) -> Run:
@@ -103,10 +113,8 @@ class _Compiled:
         return run
 
     def _evaluate(self, run: Run, *arguments: Value) -> Result:
-        if self._traced is None:
-            self._traced, _ = self._generate(traced=True)
         run.notes = notes = []
-        value = _guarded(self._traced, *arguments)
+        value = _guarded(self._chosen(run), *arguments)
         size = len(self.text)
         placed = (n if n.start >= 0 else FeelWarning(n.message, 0, size) for n in notes)
         return Result(value, tuple(dict.fromkeys(placed)))
@@ -138,6 +146,10 @@ class Expression(_Compiled):
         """
         return self._evaluate(run := self._run(variables, now, seed), variables, run)
 
+    def run(self, run: Run, variables: Mapping[str, Value]) -> Value:
+        """Return the value as a part of a larger evaluation, whose bounds, time and warnings `run` holds."""
+        return _guarded(self._chosen(run), variables, run)
+
 
 class UnaryTests(_Compiled):
     """Compiled unary tests, such as an input cell of a decision table."""
@@ -148,6 +160,10 @@ class UnaryTests(_Compiled):
         """Return whether the value passes; None when that cannot be said."""
         run = self._run(variables) if self.needs or self._externals else Run()
         return _truth(_guarded(self._function, variables, run, native(value)))
+
+    def run(self, run: Run, value: Value, variables: Mapping[str, Value]) -> bool | None:
+        """Return whether the value passes, as a part of a larger evaluation."""
+        return _truth(_guarded(self._chosen(run), variables, run, native(value)))
 
     def evaluate(
         self,
