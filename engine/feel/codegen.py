@@ -445,6 +445,8 @@ class Generator:
         return f"steps(r, {domain}, {self._expression(iterator.upto, scope)})"
 
     def _context(self, node: ast.ContextLiteral, scope: Scope) -> str:
+        if len({entry.key for entry in node.entries}) < len(node.entries) and not self.camunda:
+            return f"r.null({self.constant('the context has two entries with one key')})"
         parts: list[str] = []
         for entry in node.entries:
             name = self._local()

@@ -392,20 +392,7 @@ class _Parser(Scanner):
                     break
             self.expect("}", "a comma or }")
         self.scopes.pop()
-        if len({entry.key for entry in entries}) < len(entries):
-            entries = self.without_duplicates(entries)
         return ast.ContextLiteral(start, self.end, tuple(entries))
-
-    def without_duplicates(self, entries: list[ast.Entry]) -> list[ast.Entry]:
-        """Refuse two entries with one key, as the standard does; Camunda keeps the last."""
-        if not self.camunda:
-            keys: set[str] = set()
-            for entry in entries:
-                if entry.key in keys:
-                    self.position = entry.start
-                    self.fail("a key that is not yet there", f"{entry.key!r} again")
-                keys.add(entry.key)
-        return entries
 
     def entry(self) -> ast.Entry:
         start = self.position

@@ -239,10 +239,10 @@ class Scanner:
                 self.move(longest[1])
                 return self.types.get(longest[0]) or SIMPLE_TYPES[longest[0]]
         self.move(word.end())
-        if word[0] in self.types:
-            return self.types[word[0]]
         if word[0] in ("list", "range", "context", "function") and self.take("<"):
             return self.inside(lambda: self.composed_type(word[0]))
+        if word[0] in self.types:
+            return self.types[word[0]]
         if word[0] in SIMPLE_TYPES:
             return SIMPLE_TYPES[word[0]]
         while self.text.startswith(".", self.position) and not self.text.startswith(

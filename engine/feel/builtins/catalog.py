@@ -92,9 +92,14 @@ class Signature:
     parameters: tuple[Wanted, ...]
     body: Body
 
+    @property
+    def is_variadic(self) -> bool:
+        """Whether the last parameter takes any number of arguments."""
+        return bool(self.parameters) and self.parameters[-1].variadic
+
     def takes(self, count: int) -> bool:
         """Whether so many arguments by position are right."""
-        if self.parameters and self.parameters[-1].variadic:
+        if self.is_variadic:
             return count >= len(self.parameters)
         required = sum(not parameter.optional for parameter in self.parameters)
         return required <= count <= len(self.parameters)
@@ -102,7 +107,7 @@ class Signature:
     def positional(self, arguments: Sequence[Value]) -> list[Value]:
         """Return the arguments as the body wants them. Raises NoValue."""
         parameters = self.parameters
-        if parameters and parameters[-1].variadic:
+        if self.is_variadic:
             fixed = len(parameters) - 1
             rest = [parameters[-1].fit(value) for value in arguments[fixed:]]
             return [
@@ -116,7 +121,7 @@ class Signature:
 
     def named(self, given: Mapping[str, Value]) -> list[Value] | None:
         """Return the arguments in order, or None if a name is not ours. Raises NoValue."""
-        if any(parameter.variadic for parameter in self.parameters):
+        if self.is_variadic:
             return None
         if given.keys() - {parameter.name for parameter in self.parameters}:
             return None
@@ -209,7 +214,7 @@ def collect(catalogs: Iterable[Catalog], *, camunda: bool) -> dict[str, Builtin]
     return {
         name: Builtin(
             name,
-            tuple(signature for signature, _, _ in entries),
+            tuple(sorted((s for s, _, _ in entries), key=lambda s: s.is_variadic)),
             all(camunda_only for _, camunda_only, _ in entries),
             entries[0][2],
         )
