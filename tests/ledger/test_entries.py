@@ -159,7 +159,7 @@ def test_the_contract_is_a_valid_schema_and_names_what_the_code_knows():
 
 def mutations(record):
     """Return `record` with each member removed or replaced by something else, one level into the body."""
-    wrong = [None, 0, -1, 1, True, "", "x", [], ["x"], [1], {}, "A" * 64, "0" * 40, 2.5]
+    wrong = [None, -1, 1, True, "", "x", [], ["x"], [1], {}, "A" * 64]
     for path in [(name,) for name in record] + [("body", name) for name in record.get("body", ())]:
         for value in ["<removed>", *wrong]:
             copy = json.loads(json.dumps(record))

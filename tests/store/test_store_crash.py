@@ -77,6 +77,8 @@ def write_for_ever(home: Path, kill: int, acknowledge: int) -> None:
 
 def check(home: Path, acknowledged: set[tuple[int, int]], context: str) -> None:
     key = ensure_key(home).key_line("r1")
+    with Store.open(home / "engine.db", read_only=True) as reader:  # `engine ledger show`, say
+        assert verify_chain(reader.lines("r1")) == reader.head("r1"), context
     with Store.open(home / "engine.db") as store:
         store.check()
         head = verify_chain(store.lines("r1"))
