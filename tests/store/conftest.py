@@ -6,6 +6,7 @@ import importlib.util
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def postgres_database(postgres_server: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_server() -> Iterator[str]:
     """Start a PostgreSQL cluster in a temporary folder and return its URL with DATABASE for a name.
 
     Left out where PostgreSQL or its driver is not installed, except in CI, where that is a failure.
@@ -48,20 +49,21 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if programs is None or importlib.util.find_spec("psycopg") is None:
         reason = "needs the programs of PostgreSQL and the driver psycopg"
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
-    folder = tmp_path_factory.mktemp("pg", numbered=True)
     user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-    if user:
-        for parent in (folder, *folder.parents[:3]):
-            parent.chmod(0o755)
-        shutil.chown(folder, "postgres")
-    cluster, socket = folder / "cluster", folder
-    initdb = [programs / "initdb", "-D", cluster, "-U", "store", "-A", "trust", "-E", "UTF8"]
-    _run([*user, *initdb])
-    options = f"-c listen_addresses='' -c unix_socket_directories='{socket}'"
-    control = [*user, programs / "pg_ctl", "-D", cluster, "-w", "-t", "30"]
-    _run([*control, "-l", folder / "log", "-o", options, "start"])
-    yield f"postgresql+psycopg://store@/DATABASE?host={socket}"
-    _run([*control, "-m", "immediate", "stop"])
+    with tempfile.TemporaryDirectory(prefix="store-pg-") as name:  # short: sockets live there
+        folder = Path(name)
+        if user:
+            shutil.chown(folder, "postgres")
+        cluster = folder / "cluster"
+        initdb = [programs / "initdb", "-D", cluster, "-U", "store", "-A", "trust", "-E", "UTF8"]
+        _run([*user, *initdb])
+        options = f"-c listen_addresses='' -c unix_socket_directories='{folder}'"
+        control = [*user, programs / "pg_ctl", "-D", cluster, "-w", "-t", "30"]
+        _run([*control, "-l", folder / "log", "-o", options, "start"])
+        try:
+            yield f"postgresql+psycopg://store@/DATABASE?host={folder}"
+        finally:
+            _run([*control, "-m", "immediate", "stop"])
 
 
 def _programs() -> Path | None:
