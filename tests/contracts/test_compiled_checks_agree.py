@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -73,6 +74,59 @@ def _schemas(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 
 SCHEMAS = st.recursive(st.booleans(), _schemas, max_leaves=6)
+
+
+POOL: list[Any] = [
+    None, True, False, 0, 1, 2, 3, -1, Decimal("1"), Decimal("1.0"), Decimal("1.5"), Decimal("NaN"),
+    "", "a", "ab", "abc", "b\n", [], [1], [1, 1], [1, True], [1, "1"], (1, 2), [[1], [1]], [{"a": 1}, {"a": 1}],
+    {}, {"a": 1}, {"a": "x", "b": 2}, {"c": None},
+]  # fmt: skip
+KEYWORDS: list[tuple[str, Any]] = [
+    *(("type", name) for name in ["object", "array", "string", "integer", "number", "boolean", "null"]),
+    ("type", ["string", "null"]), ("enum", [1, "a", [1], {"a": 1}]), ("enum", ["a", "ab"]), ("enum", [True]),
+    ("const", 1), ("const", True), ("const", [1, 2]), ("const", {"a": 1}),
+    ("properties", {"a": {"type": "integer"}}), ("required", ["a"]), ("additionalProperties", False),
+    ("additionalProperties", {"type": "integer"}), ("propertyNames", {"pattern": "^a"}),
+    ("items", {"type": "integer"}), ("items", False), ("prefixItems", [{"const": 1}, {"const": 2}]),
+    ("minItems", 1), ("maxItems", 1), ("uniqueItems", True), ("uniqueItems", False),
+    ("minLength", 2), ("maxLength", 1), ("minProperties", 1), ("maxProperties", 1), ("pattern", "b$"),
+    ("minimum", 1), ("maximum", 1), ("exclusiveMinimum", 1), ("exclusiveMaximum", 1),
+    ("allOf", [{"type": "integer"}, {"minimum": 1}]), ("anyOf", [{"type": "string"}, {"minimum": 2}]),
+    ("oneOf", [{"type": "integer"}, {"minimum": 2}]), ("not", {"type": "integer"}), ("title", "t"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("keyword", "argument"), KEYWORDS)
+def test_both_agree_on_each_keyword(keyword: str, argument: Any) -> None:
+    schema = {keyword: argument}
+    is_kept = compile_schema(schema, _no_others)
+    full = Validator("any.v1", schema, _no_others)
+    kept = [is_kept(value) for value in POOL]
+    assert kept == [full.violations(value) == () for value in POOL]
+    assert True in kept
+    assert (False in kept) == (schema not in ({"title": "t"}, {"uniqueItems": False}))
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"items": {"type": "integer"}, "prefixItems": [{"type": "string"}]},
+        {"if": {"type": "integer"}, "then": {"minimum": 1}, "else": {"type": "string"}},
+        {"if": {"required": ["a"]}, "then": {"required": ["b"]}},
+        {"then": False, "else": False},
+        {"properties": {"a": True}, "additionalProperties": False},
+    ],
+)
+def test_both_agree_on_keywords_that_belong_together(schema: Any) -> None:
+    is_kept = compile_schema(schema, _no_others)
+    full = Validator("any.v1", schema, _no_others)
+    assert [is_kept(value) for value in POOL] == [full.violations(v) == () for v in POOL]
+
+
+@pytest.mark.parametrize("keyword", ["contains", "patternProperties", "multipleOf", "dependentRequired", "unheard"])  # fmt: skip
+def test_what_the_compiler_does_not_know_is_never_skipped(keyword: str) -> None:
+    with pytest.raises(Unsupported):
+        compile_schema({keyword: {}}, _no_others)
 
 
 def _no_others(name: str) -> Any:

@@ -44,13 +44,27 @@ def of_job(key: str) -> list[int]:
     return [p.pid for p in processes() if p.state != "Z" and read_marks(p.pid).get("ENGINE_JOB") == key]  # fmt: skip
 
 
-def start_engine(folder: Path, key: str, script: str) -> subprocess.Popen[bytes]:
-    engine = subprocess.Popen(
-        [sys.executable, "-c", ENGINE, str(folder), key, script], stdout=subprocess.PIPE
-    )
-    assert engine.stdout is not None
-    assert engine.stdout.readline() == b"up\n"
-    return engine
+StartEngine = Callable[[str, str], "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture
+def start_engine(tmp_path: Path) -> Iterator[StartEngine]:
+    """Return how to start an engine that runs a script; it comes back when the script has printed something."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(key: str, script: str) -> subprocess.Popen[bytes]:
+        engine = subprocess.Popen(
+            [sys.executable, "-c", ENGINE, str(tmp_path), key, script], stdout=subprocess.PIPE
+        )
+        started.append(engine)
+        assert engine.stdout is not None
+        assert engine.stdout.readline() == b"up\n"
+        return engine
+
+    yield start
+    for engine in started:
+        with engine:  # closes its output and waits
+            engine.kill()
 
 
 @pytest.mark.parametrize(
@@ -61,22 +75,37 @@ def start_engine(folder: Path, key: str, script: str) -> subprocess.Popen[bytes]
         pytest.param("(setsid sh -c 'sleep 60 & sleep 60' &); echo x; sleep 60", id="a daemon"),
     ],
 )
-def test_kill_9_of_the_engine_takes_its_programs_along(script: str, tmp_path: Path) -> None:
+def test_kill_9_of_the_engine_takes_its_programs_along(
+    script: str, start_engine: StartEngine, tmp_path: Path
+) -> None:
     key = f"died/0/{tmp_path.name}#1.1"
-    engine = start_engine(tmp_path, key, script)
+    engine = start_engine(key, script)
     assert until(lambda: len(of_job(key)) >= 2)
     engine.kill()
     engine.wait()
     assert until(lambda: of_job(key) == [])
-    assert engine.stdout is not None
-    engine.stdout.close()
 
 
-def test_the_guard_goes_with_the_engine(tmp_path: Path) -> None:
-    engine = start_engine(tmp_path, f"guard/{tmp_path.name}", "echo x")
+def test_a_child_without_our_marks_dies_with_its_group(
+    start_engine: StartEngine, tmp_path: Path
+) -> None:
+    key = f"died/0/{tmp_path.name}#1.1"
+    engine = start_engine(key, "env -i /bin/sleep 60 & echo x; wait")
+    assert until(lambda: len(of_job(key)) == 1)  # the child has dropped its marks by then
+    (leader,) = of_job(key)
+    assert len(session(leader)) == 2
+    engine.kill()
     engine.wait()
-    assert engine.stdout is not None
-    engine.stdout.close()
+    assert until(lambda: session(leader) == [])
+
+
+def session(number: int) -> list[int]:
+    return [p.pid for p in processes() if p.session == number and p.state != "Z"]
+
+
+def test_the_guard_goes_with_the_engine(start_engine: StartEngine) -> None:
+    engine = start_engine("guard/0/x#1.1", "echo x")
+    engine.wait()
     token = f"engine-guard\0{engine.pid}."
     assert until(lambda: token not in _command_lines())
 

@@ -8,7 +8,7 @@ import json
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from engine.programs import Redactor
@@ -133,10 +133,18 @@ def test_the_cut_of_a_stream_changes_nothing(pieces: list[str], cuts: list[int])
 
 
 @given(
-    places=st.lists(st.integers(0, 300_000), min_size=1, max_size=6),
+    places=st.lists(
+        st.one_of(
+            st.integers(0, 300_000),
+            st.builds(lambda n, d: n * 61_440 - d, st.integers(1, 4), st.integers(0, 200)),
+        ),
+        min_size=1,
+        max_size=6,
+    ),
     cuts=st.lists(st.integers(0, 400_000), max_size=6),
 )
 @settings(max_examples=25, deadline=None)
+@example(places=[61_440 - 8], cuts=[])
 def test_a_secret_in_an_endless_line_is_found_at_every_place(
     places: list[int], cuts: list[int]
 ) -> None:
