@@ -8,8 +8,10 @@ analyse(model)
 
 from __future__ import annotations
 
+from engine.decisions.analysis import analyse
 from engine.decisions.evaluation import Decision, DecisionModel
 from engine.decisions.explanation import DecisionRecord, Explanation, MatchedRule, Outcome
+from engine.decisions.findings import Finding
 from engine.decisions.plan import HitPolicyViolation
 
 __all__ = [
@@ -17,7 +19,9 @@ __all__ = [
     "DecisionModel",
     "DecisionRecord",
     "Explanation",
+    "Finding",
     "HitPolicyViolation",
     "MatchedRule",
     "Outcome",
+    "analyse",
 ]

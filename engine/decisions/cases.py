@@ -25,7 +25,7 @@ import yaml
 from lxml import etree
 
 from engine.decisions.evaluation import DecisionModel
-from engine.decisions.explanation import Explanation
+from engine.decisions.explanation import Explanation, show
 from engine.decisions.reader import parse_xml
 from engine.errors import DefinitionError, EngineError
 from engine.feel import Value, evaluate, from_json, to_json
@@ -169,18 +169,6 @@ def same(wanted: Value, found: Value) -> bool:
     if isinstance(wanted, str) or isinstance(found, str):
         return str(to_json(wanted)) == str(to_json(found))
     return bool(wanted == found)
-
-
-def show(value: Value) -> str:
-    """Return a value as short text for messages."""
-    plain = to_json(value)
-    if isinstance(plain, str):
-        return f'"{plain}"'
-    if isinstance(plain, dict):
-        return "{" + ", ".join(f"{k}: {show(v)}" for k, v in plain.items()) + "}"
-    if isinstance(plain, list):
-        return "[" + ", ".join(map(show, plain)) + "]"
-    return {None: "null", True: "true", False: "false"}.get(plain, str(plain))
 
 
 # --- the XML of the test kit ---

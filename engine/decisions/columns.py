@@ -69,6 +69,21 @@ DASH = Static(kind=None, negated=True, null=True)
 Cell = Static | None  # None: not constant
 
 
+def holds(cell: Static, value: Ordered) -> bool:
+    """Whether a constant cell holds for a value that is not null."""
+    if cell.is_dash or cell.kind is None:
+        return cell.negated
+    try:
+        inside = any(
+            (s.low is None or s.low < value or (s.low_closed and s.low == value))
+            and (s.high is None or value < s.high or (s.high_closed and s.high == value))
+            for s in cell.spans
+        )
+    except TypeError:  # a value of another kind
+        return False
+    return inside is not cell.negated
+
+
 @dataclass(frozen=True, kw_only=True)
 class Column:
     """One column as regions."""

@@ -188,6 +188,30 @@ class DecisionModel:
             ),
         )
 
+    def names_in_scope(self, node: Node) -> Names:
+        """Return the names that the logic of a decision or knowledge model may use."""
+        variables = (
+            name
+            for path, names, _ in (
+                self._sees(node) if isinstance(node.element, DecisionElement) else ()
+            )
+            for name in ((path,) if path else names)
+        )
+        return frozenset(variables) | frozenset(self._knowledge(node))
+
+    def types_in_scope(self, node: Node) -> dict[str, str]:
+        """Return the variables that the logic of an element may use, with their type references."""
+        if isinstance(node.element, KnowledgeModel):
+            function = node.element.function
+            return {p.name: p.type_ref for p in function.parameters} if function else {}
+        elements = (
+            self.graph.nodes[key].element
+            for key in node.requires
+            if key.namespace == node.key.namespace
+        )
+        kinds = InputElement | DecisionElement
+        return {e.variable.name: e.variable.type_ref for e in elements if isinstance(e, kinds)}
+
     # --- what an element needs ---
 
     def _find(self, name: str, kind: type, what: str, known: Iterable[Element]) -> Node:
@@ -251,26 +275,25 @@ class DecisionModel:
         element = node.element
         assert isinstance(element, DecisionElement)
         compiler = self.compilers[node.key.namespace]
-        camunda = node.file.dialect == "camunda"
-        sees = []
-        for key in node.requires:
-            other = self.graph.nodes[key].element
-            if isinstance(other, InputElement | DecisionElement):
-                sees.append((self._path(node, key), _visible_names(other, camunda), key))
-        knowledge = self._knowledge(node)
-        names: Names = frozenset(
-            [name for path, found, _ in sees for name in (found if not path else (path,))]
-        ) | frozenset(knowledge)
         logic: Eval | None = None
         if element.logic is not None:
-            logic = compiler.expression(element.logic, names)
+            logic = compiler.expression(element.logic, self.names_in_scope(node))
         return DecisionStep(
             node=node,
             logic=logic,
             type=self._type_of(node),
-            sees=tuple(sees),
-            knowledge=knowledge,
-            all_inputs=camunda,
+            sees=self._sees(node),
+            knowledge=self._knowledge(node),
+            all_inputs=node.file.dialect == "camunda",
+        )
+
+    def _sees(self, node: Node) -> tuple[tuple[str, tuple[str, ...], Key], ...]:
+        """Return the required inputs and decisions: import name or "", names in scope, key."""
+        camunda = node.file.dialect == "camunda"
+        return tuple(
+            (self._path(node, key), _visible_names(other, camunda), key)
+            for key in node.requires
+            if isinstance(other := self.graph.nodes[key].element, InputElement | DecisionElement)
         )
 
     def _type_of(self, node: Node) -> Type | None:

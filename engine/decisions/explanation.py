@@ -27,6 +27,18 @@ def plain(value: Value) -> Value:
                 return f"<{kind(value)}>"
 
 
+def show(value: Value) -> str:
+    """Return a value as short text for messages."""
+    found = plain(value)
+    if isinstance(found, str):
+        return f'"{found}"'
+    if isinstance(found, dict):
+        return "{" + ", ".join(f"{k}: {show(v)}" for k, v in found.items()) + "}"
+    if isinstance(found, list):
+        return "[" + ", ".join(map(show, found)) + "]"
+    return {None: "null", True: "true", False: "false"}.get(found, str(found))
+
+
 class Outcome(StrEnum):
     """How a decision came to its value."""
 

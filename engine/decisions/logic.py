@@ -6,6 +6,7 @@ every fault is found then, and compiled when it is first needed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
@@ -50,6 +51,7 @@ Eval: TypeAlias = Callable[[Run, Scope], Value]
 Externals: TypeAlias = Mapping[str, Callable[..., Value]]
 Names: TypeAlias = frozenset[str]
 
+_WORDS: Final = re.compile(r"[^\W\d][\w-]*(?: [\w-]+)+")  #: several words and nothing else
 NO_NAMES: Final[Names] = frozenset()
 
 
@@ -193,9 +195,13 @@ class Compiler:
         """Return the fault with file and line of the element in front, and the caret line behind."""
         line = text.line + max(error.line - 1, 0)
         where = self.file.at(line, text.id)
-        return DefinitionError(
-            f"{error.sentence()}" + (f"\n{error.caret}" if error.caret else ""), where=where
+        caret = f"\n{error.caret}" if error.caret else ""
+        hint = (
+            f'If this is text, write "{text.text}" in quotes.'
+            if _WORDS.fullmatch(text.text)
+            else ""
         )
+        return DefinitionError(f"{error.sentence()}{caret}", where=where, hint=hint)
 
     def _fault(self, error: DefinitionError, rule: str) -> DefinitionError:
         if self.strict:
