@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from engine.core import catching
 from engine.core.compiled import CallCode, LoopCode
 from engine.core.execution import NOTHING, Execution, Wait
-from engine.core.expressions import Trouble
+from engine.core.expressions import Trouble, View
 from engine.core.model import ChildEnded, ChildRequested, InstanceId, Json, Variables
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def prepare(x: Execution, token: Token) -> None:
         return
     element = token.element
     if element.inputs:
-        x.set_local(token, element.inputs.evaluate(x.visible(token), merge=False))
+        x.set_local(token, element.inputs.evaluate(x.view(token), merge=False))
     if token.index is None:
         catching.subscribe_boundaries(x, token)
     token.is_prepared = True
@@ -57,7 +57,7 @@ def apply_result(x: Execution, token: Token, result: Variables) -> None:
     outputs = token.element.outputs
     if outputs:
         x.set_local(token, result)
-        targets = outputs.evaluate(x.visible(token), merge=True)
+        targets = outputs.evaluate(x.view(token), merge=True)
         x.propagate(token if token.index is not None else token.outer, targets)
     elif result:
         x.propagate(token, result)
@@ -69,8 +69,8 @@ def _complete(x: Execution, token: Token, result: Variables) -> None:
         x.complete(token)
         return
     body = token.outer
-    _collect(x, body, token.index, x.visible(token))
-    is_enough = _is_enough(x, body, x.visible(token))
+    _collect(body, token.index, x.view(token))
+    is_enough = _is_enough(body, x.view(token))
     x.complete(token, ())
     _next_item(x, body, is_enough)
 
@@ -82,7 +82,7 @@ def begin_items(x: Execution, body: Token) -> None:
     """Start the items of a multi-instance activity: all, or the first when it is sequential."""
     loop = _loop(body)
     if body.items is None:
-        items = loop.input_collection.value(x.visible(body))
+        items = loop.input_collection.value(x.view(body))
         if not isinstance(items, list):
             raise Trouble(
                 "MAPPING",
@@ -123,13 +123,13 @@ def _item_key(body: Token, index: int) -> str:
     return f"{body.element.id}#{body.visit}[{index}]"
 
 
-def _collect(x: Execution, body: Token, index: int, variables: Variables) -> None:
+def _collect(body: Token, index: int, view: View) -> None:
     loop = _loop(body)
     if loop.output_element is not None:
-        _items(body).outputs[index] = loop.output_element.value(variables)
+        _items(body).outputs[index] = loop.output_element.value(view)
 
 
-def _is_enough(x: Execution, body: Token, variables: Variables) -> bool:
+def _is_enough(body: Token, view: View) -> bool:
     """Return whether the completion condition holds once the current item counts as completed."""
     condition, items = _loop(body).completion_condition, _items(body)
     if condition is None:
@@ -143,7 +143,7 @@ def _is_enough(x: Execution, body: Token, variables: Variables) -> bool:
     }
     if _loop(body).output_collection:
         numbers[_loop(body).output_collection] = list(items.outputs)
-    return condition.truth({**variables, **numbers})
+    return condition.truth(view.with_more(numbers))
 
 
 def _next_item(x: Execution, body: Token, is_enough: bool) -> None:
@@ -179,19 +179,17 @@ def _items(body: Token) -> Items:
 
 def call(x: Execution, token: Token) -> None:
     """Ask for the child instance of a call activity."""
-    variables = x.visible(token)
     own = token.variables or NOTHING
-    _request(x, token, None, variables, own, own)
+    _request(x, token, None, x.view(token), own, own)
 
 
 def _call_item(x: Execution, body: Token, index: int) -> None:
     own = _item_variables(_loop(body), _items(body), index)
-    seen = {**x.visible(body), **own}
+    seen = x.view(body).with_more(own)
     if body.element.inputs:
         mapped = body.element.inputs.evaluate(seen, merge=False)
         own.update(mapped)
-        seen.update(mapped)
-        _request(x, body, index, seen, own, mapped)
+        _request(x, body, index, seen.with_more(mapped), own, mapped)
     else:
         _request(x, body, index, seen, own, own)
 
@@ -200,7 +198,7 @@ def _request(
     x: Execution,
     token: Token,
     index: int | None,
-    seen: Variables,
+    seen: View,
     own: Variables,
     mapped: Variables,
 ) -> None:
@@ -217,7 +215,7 @@ def _request(
             child=child,
             process=process,
             element=token.element.id,
-            variables=seen if code.propagate_all_parent else mapped,
+            variables=seen.variables if code.propagate_all_parent else mapped,
         )
     )
 
@@ -264,15 +262,15 @@ def _complete_item(
 ) -> None:
     """Complete one item of a fan-out. Its scope exists only here: what it was given and what came back."""
     outputs = body.element.outputs
-    seen = {**x.visible(body), **own, **result}
+    seen = x.view(body).with_more({**own, **result})
     targets: Variables = NOTHING
     if outputs:
         targets = outputs.evaluate(seen, merge=True)
     elif _propagates_all(body):
         targets = result
-    seen = {**seen, **targets}
-    _collect(x, body, index, seen)
-    is_enough = _is_enough(x, body, seen)
+    seen = seen.with_more(targets)
+    _collect(body, index, seen)
+    is_enough = _is_enough(body, seen)
     x.propagate(body, {name: value for name, value in targets.items() if name not in own})
     _next_item(x, body, is_enough)
 

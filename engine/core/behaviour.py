@@ -43,7 +43,7 @@ from engine.core.compiled import (
     UserTaskCode,
 )
 from engine.core.execution import NOTHING, Execution, Wait
-from engine.core.expressions import Text, Trouble
+from engine.core.expressions import Text, Trouble, View
 from engine.core.model import (
     DecisionEvaluated,
     EscalationThrown,
@@ -106,26 +106,26 @@ def create_job(x: Execution, token: Token, attempt: int, retries: int | None = N
     """Leave a job; `retries` (attempts left) are the definition's when None. Raises Trouble(MAPPING)."""
     code = token.element.code
     assert isinstance(code, JobCode)
-    variables = x.visible(token)
+    view = x.view(token)
     local = f"{token.element.id}#{token.visit}.{attempt}"
     job = Job(
         key=Key(f"{x.run}/{x.id}/{local}"),
-        type=code.type.text(variables),
+        type=code.type.text(view),
         element=token.element.id,
         visit=token.visit,
         attempt=attempt,
-        retries=_retries(code.retries, variables) if retries is None else retries,
+        retries=_retries(code.retries, view) if retries is None else retries,
         headers=code.headers,
-        variables=variables,
+        variables=view.variables,
     )
     x.open(Wait("job", local, token, token.element, job))
     x.emit(JobCreated(job=job))
 
 
-def _retries(source: Text | None, variables: Variables) -> int:
+def _retries(source: Text | None, view: View) -> int:
     if source is None:
         return DEFAULT_RETRIES
-    value = source.value(variables)
+    value = source.value(view)
     text = value.strip() if isinstance(value, str) else value
     if isinstance(text, str) and text.isdecimal():
         text = int(text)
@@ -139,13 +139,13 @@ def _decide(x: Execution, token: Token) -> None:
     activities.prepare(x, token)
     code = token.element.code
     assert isinstance(code, DecisionCode)
-    variables = x.visible(token)
-    wanted = code.decision.text(variables)
+    view = x.view(token)
+    wanted = code.decision.text(view)
     decision = x.definitions.decisions.get(wanted)
     if decision is None:
         raise Trouble("DECISION", f"the bundle has no decision {wanted!r}")
     try:
-        value, record = decision.explain(variables)
+        record, wrong = decision.explain(view.variables)
     except FeelError as error:
         raise Trouble("DECISION", f"decision {wanted} cannot be evaluated: {error}") from error
     x.emit(
@@ -155,9 +155,12 @@ def _decide(x: Execution, token: Token) -> None:
             decision=wanted,
             definition=decision.digest,
             record=record,
-            value=value,
+            value=record["value"],
         )
     )
+    if wrong:
+        raise Trouble("DECISION", f"decision {wanted} contradicts itself: {wrong}")
+    value = record["value"]
     activities.complete(
         x, token, {code.result_variable: value} if code.result_variable else NOTHING
     )
@@ -167,24 +170,24 @@ def _user_task(x: Execution, token: Token) -> None:
     activities.prepare(x, token)
     code = token.element.code
     assert isinstance(code, UserTaskCode)
-    variables = x.visible(token)
+    view = x.view(token)
     created = UserTaskCreated(
         task=f"{token.element.id}#{token.visit}",
         name=code.name or token.element.id,
-        assignee=_shown(code.assignee, variables),
-        candidate_groups=_shown(code.candidate_groups, variables),
-        candidate_users=_shown(code.candidate_users, variables),
-        due=_shown(code.due, variables),
+        assignee=_shown(code.assignee, view),
+        candidate_groups=_shown(code.candidate_groups, view),
+        candidate_users=_shown(code.candidate_users, view),
+        due=_shown(code.due, view),
         form=code.form,
-        variables=variables,
+        variables=view.variables,
     )
     x.open(Wait("user_task", created.task, token, token.element))
     x.emit(created)
 
 
-def _shown(source: Text | None, variables: Variables) -> str:
+def _shown(source: Text | None, view: View) -> str:
     """Return an assignment as text: null is nobody, a list is joined by commas."""
-    value = None if source is None else source.value(variables)
+    value = None if source is None else source.value(view)
     if isinstance(value, list):
         return ",".join(str(item) for item in value)
     return "" if value is None else str(value)
@@ -242,13 +245,13 @@ def _caught(x: Execution, token: Token) -> None:
 def _throw(x: Execution, token: Token) -> None:
     element = token.element
     if element.inputs:
-        x.set_local(token, element.inputs.evaluate(x.visible(token), merge=False))
+        x.set_local(token, element.inputs.evaluate(x.view(token), merge=False))
     own = token.variables or NOTHING
     match element.code:
         case JobCode():
             create_job(x, token, 1)
         case SignalCode(name=name):
-            x.emit(SignalThrown(name=name.text(x.visible(token)), variables=own))
+            x.emit(SignalThrown(name=name.text(x.view(token)), variables=own))
             _thrown(x, token)
         case CodeOf(kind="error", code=code):
             _throw_error(x, token, code or "", own)
@@ -328,29 +331,29 @@ def _first_true(x: Execution, token: Token, code: GatewayCode) -> Flow:
 
     Raises Trouble: a condition that is null or no boolean is not the default flow's case; NO_FLOW without one.
     """
-    variables = x.visible(token)
+    view = x.view(token)
     for flow in code.choices:
-        if _holds(flow, variables):
+        if _holds(flow, view):
             return flow
     if code.default is None:
         raise Trouble("NO_FLOW", "no condition holds, and there is no default flow")
     return code.default
 
 
-def _holds(flow: Flow, variables: Variables) -> bool:
+def _holds(flow: Flow, view: View) -> bool:
     if flow.condition is None:
         return True
     try:
-        return flow.condition.truth(variables)
+        return flow.condition.truth(view)
     except Trouble as trouble:
         raise Trouble(trouble.code, f"flow {flow.id}: {trouble.message}") from trouble
 
 
 def _ask_policy(x: Execution, token: Token, code: GatewayCode) -> None:
-    variables = x.visible(token)
-    given: Json = dict(variables)
+    view = x.view(token)
+    given: Json = view.variables
     if code.policy_input is not None:
-        given = code.policy_input.value(variables)
+        given = code.policy_input.value(view)
     request = f"{token.element.id}#{token.visit}"
     x.open(Wait("verdict", request, token, token.element))
     x.emit(
@@ -381,8 +384,8 @@ def take_verdict(x: Execution, token: Token, verdict: Verdict) -> None:
 def _inclusive(x: Execution, token: Token) -> None:
     code = token.element.code
     assert isinstance(code, GatewayCode)
-    variables = x.visible(token)
-    flows = tuple(flow for flow in code.choices if _holds(flow, variables))
+    view = x.view(token)
+    flows = tuple(flow for flow in code.choices if _holds(flow, view))
     if not flows and code.default is None:
         raise Trouble("NO_FLOW", "no condition holds, and there is no default flow")
     x.complete(token, flows or (code.default,), chosen=True)  # type: ignore[arg-type]  # not None, see above

@@ -17,7 +17,7 @@ from engine.core.compiled import (
     TimerCode,
 )
 from engine.core.execution import NOTHING, Execution, Fired, Wait, Waits
-from engine.core.expressions import Compiled, Trouble
+from engine.core.expressions import Compiled, Trouble, View
 from engine.core.model import MessageSubscribed, TimerScheduled, Variables
 
 if TYPE_CHECKING:
@@ -44,9 +44,9 @@ def subscribe_events(x: Execution, token: Token, events: Iterable[Element]) -> N
 
 
 def _subscribe(x: Execution, owner: Token, events: list[tuple[Element, Element | None]]) -> None:
-    variables = x.visible(owner)
+    view = x.view(owner)
     ready = [
-        (event, within, _evaluated(x, event, variables))
+        (event, within, _evaluated(event, view))
         for event, within in events
         if not isinstance(event.code, CodeOf)  # found by search when it is thrown
     ]
@@ -54,16 +54,16 @@ def _subscribe(x: Execution, owner: Token, events: list[tuple[Element, Element |
         _open(x, owner, event, within, kind, detail)
 
 
-def _evaluated(x: Execution, event: Element, variables: Variables) -> tuple[Waits, Any]:
+def _evaluated(event: Element, view: View) -> tuple[Waits, Any]:
     """Return the kind of wait and what it waits for."""
     match event.code:
         case TimerCode(kind=kind, value=value):
-            due = value.raw(variables) if isinstance(value, Compiled) else value.value(variables)
-            return "timer", timing.schedule(kind, due, x.now)
+            due = value.raw(view) if isinstance(value, Compiled) else value.value(view)
+            return "timer", timing.schedule(kind, due, view.moment.now)
         case MessageCode(name=name, key=key):
-            return "message", (name.text(variables), "" if key is None else key.text(variables))
+            return "message", (name.text(view), "" if key is None else key.text(view))
         case SignalCode(name=name):
-            return "signal", name.text(variables)
+            return "signal", name.text(view)
         case ConditionCode(condition=condition):
             return "condition", condition
         case _:
@@ -157,7 +157,7 @@ def check_conditions(x: Execution) -> None:
     for wait in list(x.waits.get("condition", {}).values()):
         if x.waits["condition"].get(wait.key) is not wait:
             continue  # closed by an earlier one
-        is_true = wait.detail.raw(x.visible(wait.token)) is True
+        is_true = wait.detail.raw(x.view(wait.token)) is True
         if is_true and not wait.was_true and x.take("condition", wait.key):
             again = trigger(x, wait, NOTHING)
             if again is not None:

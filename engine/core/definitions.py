@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, cast
 
 from engine import bpmn
 from engine.bpmn.model import (
@@ -23,10 +23,11 @@ from engine.bpmn.model import (
 )
 from engine.core.compiled import CompiledProcess, compile_process
 from engine.core.model import Json, Variables
-from engine.decisions import DecisionModel
+from engine.decisions import DecisionModel, Outcome
 from engine.errors import DefinitionError
 
 _PACKAGE: Final = re.compile(r"^\s*package\s+([\w.]+)", re.MULTILINE)
+_IMPORT: Final = re.compile(rb"<(\w+:)?import\s")
 _SHOWN: Final = 10  #: findings spelled out in the sentence of an error
 
 
@@ -50,13 +51,16 @@ class Decision:
     digest: str
     model: DecisionModel
 
-    def explain(self, inputs: Variables) -> tuple[Json, Json]:
-        """Return its value and the record of how it came to be; null when no rule matches.
+    def explain(self, inputs: Variables) -> tuple[Mapping[str, Json], str]:
+        """Return the record of an evaluation, its answer as `value` (null when no rule matches), and what is wrong:
+        the broken hit policy, or nothing.
 
         Raises FeelError when the evaluation exceeds a bound.
         """
-        explanation = self.model.explain(self.id, inputs).to_json()
-        return explanation["value"], explanation  # type: ignore[return-value]  # JSON by contract of to_json
+        explanation = self.model.explain(self.id, inputs)
+        is_broken = explanation.outcome is Outcome.VIOLATION
+        wrong = "; ".join(explanation.warnings) or "a hit policy is broken" if is_broken else ""
+        return cast(Mapping[str, Json], explanation.to_json()), wrong  # cast: JSON by its contract
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -134,11 +138,9 @@ def _processes(files: Mapping[str, bytes], findings: list[Finding]) -> dict[str,
 def _decisions(files: Mapping[str, bytes], findings: list[Finding]) -> dict[str, Decision]:
     """Return the decisions by id; the DMN files of a bundle may import each other."""
     decisions: dict[str, Decision] = {}
-    paths = _with_ending(files, ".dmn")
-    for path in paths:
-        others = [files[other] for other in paths if other != path]
+    for path in _with_ending(files, ".dmn"):
         try:
-            model = DecisionModel.load(files[path], imports=others)
+            model = DecisionModel.load(files[path], imports=_imported(files, path), name=path)
         except DefinitionError as error:
             findings.extend(_findings_of(error, path, "dmn"))
             continue
@@ -149,6 +151,13 @@ def _decisions(files: Mapping[str, bytes], findings: list[Finding]) -> dict[str,
                 findings.append(_finding(path, 1, "duplicate-decision", decision_id, message))
             decisions[decision_id] = Decision(id=decision_id, file=path, digest=digest, model=model)
     return decisions
+
+
+def _imported(files: Mapping[str, bytes], path: str) -> list[bytes]:
+    """Return the other DMN files for a file that imports any; those of one modeller share one namespace."""
+    if not _IMPORT.search(files[path]):
+        return []
+    return [files[other] for other in _with_ending(files, ".dmn") if other != path]
 
 
 def _policies(files: Mapping[str, bytes], findings: list[Finding]) -> dict[str, str]:

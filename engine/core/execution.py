@@ -17,7 +17,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from engine.core.compiled import CompiledProcess, Element, Flow
-from engine.core.expressions import Trouble
+from engine.core.expressions import Moment, Trouble, View
 from engine.core.model import (
     ChildCancelled,
     ElementActivated,
@@ -141,7 +141,7 @@ class Execution:
         "id",
         "is_dirty",
         "is_root",
-        "now",
+        "moment",
         "process",
         "root",
         "run",
@@ -166,7 +166,7 @@ class Execution:
         self.tokens = tokens
         self.root: Token
         self.is_root = True
-        self.now: datetime
+        self.moment: Moment
         self.state: State = "active"
         self.events: list[Event] = []
         self.visits: dict[str, int] = {}
@@ -272,6 +272,11 @@ class Execution:
                 self.close(wait)
 
     @property
+    def now(self) -> datetime:
+        """Time of the fact."""
+        return self.moment.now
+
+    @property
     def is_waiting(self) -> bool:
         return any(self.waits.values())
 
@@ -314,6 +319,10 @@ class Execution:
         for layer in reversed(layers):
             merged.update(layer)
         return merged
+
+    def view(self, token: Token) -> View:
+        """Return what an expression at the token sees."""
+        return View(self.visible(token), self.moment)
 
     def set_local(self, token: Token, values: Variables) -> None:
         if values:

@@ -5,13 +5,18 @@ A result that goes into a variable is plain JSON: temporal values become text, f
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Protocol
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Protocol
 
 from engine.bpmn.model import Expression, Mapping_, Template
 from engine.core.model import Json, Variables
-from engine.feel import FeelError, Value, compile_expression, to_json
+from engine.feel import FeelError, Result, Value, compile_expression, to_json
 from engine.feel.values import number_text
+
+_NAMES: Final = re.compile(r"[^\W\d]\w*+(?!\s*\()")
 
 
 class Trouble(Exception):
@@ -23,12 +28,32 @@ class Trouble(Exception):
         super().__init__(message)
 
 
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What FEEL takes from outside: `now` for `now()` and `today()`, `seed` for random values. Set by the fact."""
+
+    now: datetime
+    seed: str
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What an expression sees: the variables of a scope, at a moment."""
+
+    variables: Variables
+    moment: Moment
+
+    def with_more(self, more: Variables) -> View:
+        """Return the view with `more` variables before the others."""
+        return View({**self.variables, **more}, self.moment)
+
+
 class Text(Protocol):
     """A compiled template: fixed text or FEEL."""
 
-    def value(self, variables: Variables) -> Json: ...
+    def value(self, view: View) -> Json: ...
 
-    def text(self, variables: Variables) -> str: ...
+    def text(self, view: View) -> str: ...
 
 
 class Compiled:
@@ -40,18 +65,22 @@ class Compiled:
         """Compile `expression`. Raises FeelError when its text is no FEEL."""
         self.source = expression.text
         self.position = expression.position
-        self._expression = compile_expression(expression.text, dialect="camunda")
+        # a variable hides the built-in function of its name (`count > 2`), but only when it is declared
+        names = _NAMES.findall(expression.text)
+        self._expression = compile_expression(expression.text, names=names, dialect="camunda")
 
-    def raw(self, variables: Variables) -> Value:
+    def raw(self, view: View) -> Value:
         """Return the FEEL value. Raises Trouble(MAPPING) when the evaluation runs into a bound."""
         try:
-            return self._expression(variables)
+            if not self._expression.needs:
+                return self._expression(view.variables)
+            return self._evaluated(view).value
         except FeelError as error:
             raise Trouble("MAPPING", f"={self.source} cannot be evaluated: {error}") from error
 
-    def value(self, variables: Variables) -> Json:
+    def value(self, view: View) -> Json:
         """Return the value as JSON. Raises Trouble(MAPPING)."""
-        value = self.raw(variables)
+        value = self.raw(view)
         kind = type(value)
         if kind is str or kind is bool or value is None:
             return value  # type: ignore[no-any-return]  # narrowed by type() for speed
@@ -60,41 +89,45 @@ class Compiled:
         except FeelError as error:
             raise Trouble("MAPPING", f"={self.source} gives no JSON: {error}") from error
 
-    def text(self, variables: Variables) -> str:
+    def text(self, view: View) -> str:
         """Return the value as text: text as it is, a number as FEEL writes it. Raises Trouble(MAPPING)."""
-        value = self.value(variables)
+        value = self.value(view)
         text = as_text(value)
         if text is not None:
             return text
-        shown = f"null{self.why_null(variables)}" if value is None else repr(value)
+        shown = f"null{self.why_null(view)}" if value is None else repr(value)
         raise Trouble(
             "MAPPING", f"expected a text or a number from ={self.source}, but got {shown}"
         )
 
-    def truth(self, variables: Variables) -> bool:
+    def truth(self, view: View) -> bool:
         """Return a condition's answer.
 
         Raises Trouble: CONDITION_NULL when it is null, CONDITION_TYPE when it is anything but true or false.
         """
-        value = self.raw(variables)
+        value = self.raw(view)
         if value is True or value is False:
             return value
         if value is None:
             raise Trouble(
                 "CONDITION_NULL",
-                f"expected true or false from ={self.source}, but got null{self.why_null(variables)}",
+                f"expected true or false from ={self.source}, but got null{self.why_null(view)}",
             )
         raise Trouble(
             "CONDITION_TYPE", f"expected true or false from ={self.source}, but got {value!r}"
         )
 
-    def why_null(self, variables: Variables) -> str:
+    def why_null(self, view: View) -> str:
         """Return what FEEL says about a null, in brackets, or nothing."""
         try:
-            warnings = self._expression.evaluate(variables).warnings
+            warnings = self._evaluated(view).warnings
         except FeelError:
             return ""
         return f" ({'; '.join(map(str, warnings))})" if warnings else ""
+
+    def _evaluated(self, view: View) -> Result:
+        moment = view.moment
+        return self._expression.evaluate(view.variables, now=moment.now, seed=moment.seed)
 
 
 class Fixed:
@@ -105,10 +138,10 @@ class Fixed:
     def __init__(self, text: str) -> None:
         self._text = text
 
-    def value(self, variables: Variables) -> Json:
+    def value(self, view: View) -> Json:
         return self._text
 
-    def text(self, variables: Variables) -> str:
+    def text(self, view: View) -> str:
         return self._text
 
 
@@ -123,15 +156,16 @@ class Mappings:
     def __bool__(self) -> bool:
         return bool(self._lines)
 
-    def evaluate(self, variables: Variables, *, merge: bool) -> dict[str, Json]:
+    def evaluate(self, view: View, *, merge: bool) -> dict[str, Json]:
         """Return the targets with their values. Raises Trouble(MAPPING).
 
         A target `a.b` makes a context; with `merge` it goes into the context `a` that is already visible.
         """
-        seen = dict(variables)
+        seen = dict(view.variables)
+        growing = View(seen, view.moment)
         targets: dict[str, Json] = {}
         for path, source in self._lines:
-            value = source.value(seen)
+            value = source.value(growing)
             name = path[0]
             if len(path) > 1:
                 base = seen.get(name) if merge or name in targets else None

@@ -26,7 +26,7 @@ from engine.core.activities import Items
 from engine.core.compiled import CompiledProcess, Element, Flow, Scope_
 from engine.core.definitions import Definitions
 from engine.core.execution import KINDS, NOTHING, Execution, Fired, State, Wait, Waits
-from engine.core.expressions import Trouble
+from engine.core.expressions import Moment, Trouble
 from engine.core.model import Event, Fact, InstanceId, InstanceStarted, RunId, Variables
 from engine.errors import DefinitionError, IntegrityError
 
@@ -455,7 +455,7 @@ class _Live:
         x = Execution(definitions, process, run, instance, self.workflow)
         self.execution = self.workflow.execution = x
         self.count = 1
-        x.now = fact.at
+        x.moment = Moment(fact.at, f"{run}/{instance}@{self.count}")
         x.is_root = not fact.parent
         x.root = self.workflow.place(process.root, None)
         x.root.inner = process.scope
@@ -472,7 +472,7 @@ class _Live:
         if x.state != "active":
             return False
         count, self.count = self.count, -1
-        x.now = fact.at
+        x.moment = Moment(fact.at, f"{x.run}/{x.id}@{count + 1}")
         if not facts.take(x, fact):
             self.count = count
             return False

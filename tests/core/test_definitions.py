@@ -79,7 +79,7 @@ def test_two_processes_of_one_id() -> None:
         pytest.param("start S\nxor G  policy=a.b\nend A\nend B\nS -> G\nG -> A : x\nG -> B : y", "G", id="policy without a closed way"),
         pytest.param("start S\ntask T\nend A\nS -> T\nT -> A : x", "T_to_A", id="condition behind a task"),
         pytest.param("start S\nrace G\ntask T\nend A\nS -> G -> T -> A", "G", id="event gateway before a task"),
-        pytest.param("start S\nstart S2\nend A\nS -> A\nS2 -> A", "S2", id="two starts"),
+        pytest.param("start S\nstart S2\nend A\nS -> A\nS2 -> A", "p", id="two starts"),
         pytest.param("task T\nend A\nT -> A", "p", id="no start"),
         pytest.param("start S\nsub Sub\n  task T\n  end E\n  T -> E\nend A\nS -> Sub -> A", "Sub", id="no start inside"),
     ],
