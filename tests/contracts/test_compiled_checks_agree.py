@@ -134,7 +134,7 @@ def _no_others(name: str) -> Any:
 
 
 @given(schema=SCHEMAS, part=SCHEMAS, values=st.lists(VALUES, min_size=1, max_size=5))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_both_agree(schema: Any, part: Any, values: list[Any]) -> None:
     assume(isinstance(schema, dict) and "$ref" not in str(part))
     schema = {**schema, "$defs": {"d": part}}

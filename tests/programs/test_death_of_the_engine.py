@@ -91,9 +91,8 @@ def test_a_child_without_our_marks_dies_with_its_group(
 ) -> None:
     key = f"died/0/{tmp_path.name}#1.1"
     engine = start_engine(key, "env -i /bin/sleep 60 & echo x; wait")
-    assert until(lambda: len(of_job(key)) == 1)  # the child has dropped its marks by then
-    (leader,) = of_job(key)
-    assert len(session(leader)) == 2
+    leader = of_job(key)[0]
+    assert until(lambda: of_job(key) == [leader] and len(session(leader)) == 2)
     engine.kill()
     engine.wait()
     assert until(lambda: session(leader) == [])

@@ -254,9 +254,8 @@ async def test_last_lines_are_safe_to_show(assign: Assign) -> None:
     assert b"\x1b[31m" in outcome.log.read_bytes()  # the log keeps what came; showing it strips
 
 
-@pytest.mark.parametrize("line", ["y", '{"type": "x"}'])
-async def test_a_flood_is_killed_and_the_log_stays_small(line: str, assign: Assign) -> None:
-    outcome = await run_worker(assign(f"yes '{line}'"))
+async def test_a_flood_is_killed_and_the_log_stays_small(assign: Assign) -> None:
+    outcome = await run_worker(assign("""yes '{"type": "x"}'"""))
     assert outcome.failure_class == "flooded"
     assert outcome.log_bytes > 64 * 1024 * 1024
     assert outcome.log.stat().st_size < 17 * 1024 * 1024
