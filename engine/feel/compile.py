@@ -186,14 +186,15 @@ def compile_expression(
     dialect: Dialect = "camunda",
     types: Mapping[str, Type] | None = None,
     externals: Externals | None = None,
+    members: Iterable[str] = (),
 ) -> Expression:
     """Return an expression ready to run.
 
-    `names` are names in scope that may hold spaces or operators; `types` the named types for `instance of`;
-    `externals` the external functions that may be called. Raises FeelError with the place of the fault.
+    `names` are names in scope that may hold spaces or operators, `members` such names that count after a dot and in
+    filters only; `types` the named types for `instance of`; `externals` the external functions that may be called. Raises FeelError with the place of the fault.
     """
     known = frozenset(names)
-    return Expression(text, parse(text, known, dialect, types), known, dialect, externals)
+    return Expression(text, parse(text, known, dialect, types, members), known, dialect, externals)
 
 
 def compile_unary_tests(
@@ -203,10 +204,11 @@ def compile_unary_tests(
     dialect: Dialect = "camunda",
     types: Mapping[str, Type] | None = None,
     externals: Externals | None = None,
+    members: Iterable[str] = (),
 ) -> UnaryTests:
     """Return unary tests ready to run. See `compile_expression`."""
     known = frozenset(names)
-    tree = parse_unary_tests(text, known, dialect, types)
+    tree = parse_unary_tests(text, known, dialect, types, members)
     return UnaryTests(text, tree, known, dialect, externals)
 
 

@@ -45,13 +45,15 @@ def parse(
     names: Iterable[str] = frozenset(),
     dialect: str = "dmn",
     types: Mapping[str, Type] | None = None,
+    members: Iterable[str] = (),
 ) -> Node:
     """Return the syntax tree of an expression.
 
-    `names` are names in scope or of components that may hold spaces or operators; the longest one wins. `types` are
-    the named types that `instance of` and parameters may mention. Raises FeelError with the place.
+    `names` are names in scope that may hold spaces or operators; the longest one wins. `members` are names that
+    count after a dot and in a filter only, and there `names` count too. `types` are the named types that
+    `instance of` and parameters may mention. Raises FeelError with the place.
     """
-    return _parse(text, names, dialect, types, _Parser.whole_expression)
+    return _parse(text, names, dialect, types, members, _Parser.whole_expression)
 
 
 def parse_unary_tests(
@@ -59,9 +61,10 @@ def parse_unary_tests(
     names: Iterable[str] = frozenset(),
     dialect: str = "dmn",
     types: Mapping[str, Type] | None = None,
+    members: Iterable[str] = (),
 ) -> ast.UnaryTests:
     """Return the syntax tree of unary tests, such as `< 5, [10..20]`, `not("a")` or `-`. See `parse`."""
-    return _parse(text, names, dialect, types, _Parser.whole_tests)
+    return _parse(text, names, dialect, types, members, _Parser.whole_tests)
 
 
 def _parse(
@@ -69,13 +72,14 @@ def _parse(
     names: Iterable[str],
     dialect: str,
     types: Mapping[str, Type] | None,
+    members: Iterable[str],
     rule: Callable[[_Parser], Tree],
 ) -> Tree:
     if len(text) > MAX_LENGTH:
         raise FeelError(
             expected=f"an expression of at most {MAX_LENGTH:,} characters", got=f"{len(text):,}"
         )
-    parser = _Parser(text, names, dialect, types or {})
+    parser = _Parser(text, names, dialect, types or {}, members)
     try:
         return rule(parser)
     except RecursionError:
@@ -280,7 +284,9 @@ class _Parser(Scanner):
 
     def filter(self, node: Node) -> Node:
         self.move(self.position + 1)
+        self.scopes.append(self.components)
         condition = self.inside(self.expression)
+        self.scopes.pop()
         self.expect("]", "]")
         return ast.Filter(node.start, self.end, node, condition)
 

@@ -44,7 +44,12 @@ class Scanner:
     """A position in a text. Every method that reads something starts and ends at a non-space."""
 
     def __init__(
-        self, text: str, names: Iterable[str], dialect: str, types: Mapping[str, Type]
+        self,
+        text: str,
+        names: Iterable[str],
+        dialect: str,
+        types: Mapping[str, Type],
+        members: Iterable[str],
     ) -> None:
         self.text = text
         self.position = 0
@@ -56,7 +61,7 @@ class Scanner:
         self.type_names = KnownNames(types)
         self.builtins = multi_word_names(dialect)
         self.scopes = [KnownNames(names)]
-        self.components = KnownNames((*COMPONENTS, *names))
+        self.components = KnownNames((*COMPONENTS, *names, *members))
         self.open_end = False  #: inside the high end of a range, where `[` may close it
 
     def longest_name(self, word: str) -> tuple[str, int] | None:

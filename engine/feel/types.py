@@ -12,7 +12,7 @@ Invariants
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from engine.feel.temporal import Date, DateTime, Time
@@ -220,11 +220,29 @@ def coerce(value: Value, type_: Type | None, run: Run) -> Value:
             return _coerce_list(value, element, type_, run)
         case ContextOf(entries=entries) if type(value) is dict:
             return _coerce_context(value, entries, type_, run)
+        case FunctionOf() if type(value) is Function:
+            if _may_be(value, type_):
+                return replace(value, result=value.result or type_.result)
         case Simple(name="date and time") if type(value) is Date:
             return DateTime(value, Time(0, 0, 0, 0, 0))
         case _ if conforms(value, type_):
             return value
     return run.null(f"expected {type_}, but got {_shown(value)}")
+
+
+def _may_be(function: Function, wanted: FunctionOf) -> bool:
+    """Whether a function may be of a type; parameters and results without a type may be of any."""
+    if function.builtin is not None:
+        return True  # it takes what it can when it is called
+    given, result = function.parameters, function.result
+    return (
+        len(given) == len(wanted.parameters)
+        and all(
+            own.type is None or is_subtype(type_, own.type)
+            for own, type_ in zip(given, wanted.parameters, strict=True)
+        )
+        and (result is None or is_subtype(result, wanted.result))
+    )
 
 
 def _coerce_list(value: Value, element: Type, type_: Type, run: Run) -> Value:

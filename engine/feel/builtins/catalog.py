@@ -5,7 +5,7 @@ A function is declared with its signature as text, which is also what the docume
     @catalog.add("substring(string: string, start position: number, length: number?)")
     def substring(run, text, start, length=None): ...
 
-- `?` behind a type: may be left out. `…` behind a name: any number of arguments, which arrive as one list.
+- `?` behind a type: may be left out, and is None then. `…` behind a name: any number of arguments, which arrive as one list.
 - Kinds are FEEL's; `a|b` is either, `any` is all with null. A list is taken for its only item, and a single value for
   a list of it, where the other is wanted (DMN 1.5, section 10.3.2.9.4).
 - Several signatures of one name are tried in order. If none fits, or the body raises `NoValue`, the answer is null.
@@ -115,8 +115,7 @@ class Signature:
                 rest,
             ]
         return [
-            None if value is None and parameter.optional else parameter.fit(value)
-            for parameter, value in zip(parameters, arguments, strict=False)
+            parameter.fit(value) for parameter, value in zip(parameters, arguments, strict=False)
         ]
 
     def named(self, given: Mapping[str, Value]) -> list[Value] | None:
@@ -126,10 +125,8 @@ class Signature:
         if given.keys() - {parameter.name for parameter in self.parameters}:
             return None
         return [
-            None
-            if parameter.optional and given.get(parameter.name) is None
-            else parameter.fit(given.get(parameter.name))
-            for parameter in self.parameters
+            None if p.optional and p.name not in given else p.fit(given.get(p.name))
+            for p in self.parameters
         ]
 
 

@@ -78,7 +78,9 @@ def time_from_temporal(run: Run, value: Time | DateTime | Date) -> Value:
     return value.time if isinstance(value, DateTime) else value
 
 
-@catalog.add("time(hour: number, minute: number, second: number, offset: days and time duration?)")
+@catalog.add(
+    "time(hour: number, minute: number, second: number, offset: days and time duration|null?)"
+)
 def time_from_parts(
     run: Run,
     hour: Decimal,
@@ -118,13 +120,12 @@ def duration_from_duration(run: Run, value: Value) -> Value:
 
 @catalog.add("years and months duration(from: date|date and time, to: date|date and time)")
 def years_and_months_duration(run: Run, start: Date | DateTime, end: Date | DateTime) -> Value:
-    first, last = _moment(start), _moment(end)
-    months = (last.date.year - first.date.year) * 12 + last.date.month - first.date.month
-    late_in_month = (last.date.day, last.time.of_day) >= (first.date.day, first.time.of_day)
-    if months > 0 and not late_in_month:
+    first = start.date if isinstance(start, DateTime) else start
+    last = end.date if isinstance(end, DateTime) else end
+    months = (last.year - first.year) * 12 + last.month - first.month
+    if months > 0 and last.day < first.day:
         months -= 1
-    early_in_month = (last.date.day, last.time.of_day) <= (first.date.day, first.time.of_day)
-    if months < 0 and not early_in_month:
+    elif months < 0 and last.day > first.day:
         months += 1
     return YearsMonthsDuration(months)
 
@@ -231,7 +232,3 @@ def _integer(value: Decimal) -> int:
     if number is None or abs(number) > 10**10:
         raise NoValue(f"expected a whole number, but got {value}")
     return number
-
-
-def _moment(value: Date | DateTime) -> DateTime:
-    return value if isinstance(value, DateTime) else DateTime(value, Time(0, 0, 0))

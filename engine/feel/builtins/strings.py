@@ -69,12 +69,12 @@ def ends_with(run: Run, text: str, match: str) -> Value:
     return text.endswith(match)
 
 
-@catalog.add("matches(input: string, pattern: string, flags: string?)")
+@catalog.add("matches(input: string, pattern: string, flags: string|null?)")
 def matches(run: Run, text: str, pattern: str, flags: str | None = None) -> Value:
     return patterns.found(run, pattern, flags, text)
 
 
-@catalog.add("replace(input: string, pattern: string, replacement: string, flags: string?)")
+@catalog.add("replace(input: string, pattern: string, replacement: string, flags: string|null?)")
 def replace(run: Run, text: str, pattern: str, replacement: str, flags: str | None = None) -> Value:
     return patterns.replaced(run, pattern, flags, text, replacement)
 
@@ -84,7 +84,7 @@ def split(run: Run, text: str, delimiter: str) -> Value:
     return patterns.parts_between(run, delimiter, text)
 
 
-@catalog.add("string join(list: list, delimiter: string?)")
+@catalog.add("string join(list: list, delimiter: string|null?)")
 def string_join(run: Run, items: list[Value], delimiter: str | None = None) -> Value:
     return joined(run, items, delimiter or "")
 
