@@ -312,7 +312,12 @@ class _Job:
         status = _status(ended)
         now = self.engine.clock.now()
         over = status in {"completed", "failed", "blocked"}
-        body: dict[str, Json] = {"status": status, "code": ended.code, "message": ended.message}
+        body: dict[str, Json] = {
+            "status": status,
+            "code": ended.code,
+            "message": ended.message,
+            "reasons": _reasons(ended) if status == "blocked" else [],
+        }
         await recorder.commit(
             [note(EntryType.RUN_FINISHED if over else EntryType.RUN_STOPPED, now, body)],
             [RunStatusChanged(status=status, at=now)],
@@ -382,6 +387,13 @@ def _status(ended: Ended) -> str:
     report = ended.variables.get("report")
     outcome = report.get("outcome") if isinstance(report, Mapping) else "completed"
     return {"completed": "completed", "blocked": "blocked"}.get(str(outcome), "failed")
+
+
+def _reasons(ended: Ended) -> list[Json]:
+    """Return what the policy that closed the run said, as its gateway left it in the variables."""
+    said = ended.variables.get("reasons")
+    given = said if isinstance(said, list | tuple) else ()
+    return [str(item.get("message")) for item in given if isinstance(item, Mapping)]
 
 
 def _digests(files: Mapping[str, bytes]) -> dict[str, Json]:

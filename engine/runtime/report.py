@@ -139,6 +139,8 @@ class _Fold:
                 self.notices.append("merge refused: " + "; ".join(body["reasons"]))
             case EntryType.MERGE_VOIDED:
                 self.notices.append(f"merge voided: {body['reason']}")
+            case EntryType.RUN_FINISHED:
+                self.notices.extend(body.get("reasons", ()))
             case EntryType.PUBLISH_REFUSED:
                 self.notices.append(f"branch {body['branch']} was not moved: {body['reason']}")
             case _:

@@ -53,10 +53,12 @@ CASES = [
     pytest.param(
         Case(
             [task("a")],
-            "undefined",
-            patch={"policies/merge.rego": ("package merge\n", "package merged\n")},
+            "MALFORMED",
+            patch={
+                "policies/merge.rego": ("default allow := false\n\nallow if count(deny) == 0\n", "")
+            },
         ),
-        id="an undefined policy",
+        id="an undefined rule",
     ),
     pytest.param(
         Case(
@@ -113,8 +115,21 @@ def test_the_branch_does_not_move(case: Case, make_project: Callable[..., Projec
     why = project.engine("why", "a")
     assert why.code == 0
     assert case.says in why.out
-    assert project.engine("ledger", "verify").code == 0
     assert project.engine("replay").code == 0
+
+
+def test_a_policy_that_does_not_exist_is_refused_at_load(
+    make_project: Callable[..., Project],
+) -> None:
+    project = make_project()
+    assert project.engine("bundle", "copy", "lock").code == 0
+    (project.root / "lock" / "policies" / "merge.rego").unlink()
+    project.configure('bundle = "lock"\n')
+    project.write_graph([task("a")])
+    done = project.engine("run", "--feature", "shop")
+    assert done.code == 3
+    assert "names policy 'merge', which the bundle does not have" in done.err
+    assert project.branch() is None
 
 
 def test_a_missing_check_is_refused_before_anything_starts(project: Project) -> None:
@@ -122,7 +137,7 @@ def test_a_missing_check_is_refused_before_anything_starts(project: Project) -> 
     project.write_graph([without])
     done = project.engine("run", "--feature", "shop", "--json")
     assert (done.code, done.json["status"]) == (1, "blocked")
-    assert "NO_VERIFICATION" in project.engine("ledger", "show").out
+    assert done.json["notices"] == ["task a names no verification command"]
     assert project.branch() in {None, project.git("rev-parse", "HEAD")}
 
 
