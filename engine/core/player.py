@@ -79,7 +79,8 @@ class Played:
 
     end: str | None
     variables: Variables
-    path: tuple[str, ...]
+    path: tuple[str, ...]  #: completed elements; a multi-instance activity once, as a whole
+    path_by_item: tuple[str, ...]  #: the same with such an activity once for each of its items
     jobs: Mapping[str, int]  #: {job type: jobs created}
     open: tuple[str, ...]
     incidents: tuple[str, ...]  #: "code: message" of those that are open
@@ -134,6 +135,7 @@ class Player:
         self._subscribed: list[tuple[InstanceId, MessageSubscribed]] = []
         self._reasons: dict[tuple[InstanceId, str], str] = {}
         self._path: list[str] = []
+        self._path_by_item: list[str] = []
         self._end: str | None = None
 
     def start(self, process: str, variables: Variables) -> None:
@@ -261,6 +263,7 @@ class Player:
             end=self._end,
             variables=root.variables,
             path=tuple(self._path),
+            path_by_item=tuple(self._path_by_item),
             jobs=jobs,
             open=tuple(element for instance in live for element in instance.active),
             incidents=tuple(incidents),
@@ -294,7 +297,7 @@ class Player:
                 return
         self._instances[instance_id] = step.instance
         if isinstance(fact, ChildEnded) and fact.state == "completed" and fact.child in self._items:
-            self._path.append(self._items[fact.child])
+            self._path_by_item.append(self._items[fact.child])
         for event in step.events:
             self._follow(step.instance, event)
 
@@ -306,8 +309,8 @@ class Player:
     def _follow(self, instance: Instance, event: Event) -> None:
         """Let the world answer an event."""
         match event:
-            case ElementCompleted(element=element, body=False):
-                self._path.append(element)
+            case ElementCompleted():
+                self._completed(instance, event)
             case JobCreated(job=job):
                 self._job_created(instance.id, job)
             case JobCancelled(job=key):
@@ -331,6 +334,13 @@ class Player:
                 self._reasons[instance.id, key] = f"{code}: {text}"
             case _:
                 self._follow_family(instance.id, event)
+
+    def _completed(self, instance: Instance, event: ElementCompleted) -> None:
+        element = self._definitions.process(instance.process).elements[event.element]
+        if element.loop is None or event.body:
+            self._path.append(event.element)
+        if element.loop is None or not event.body:
+            self._path_by_item.append(event.element)
 
     def _follow_family(self, instance: InstanceId, event: Event) -> None:
         """Start, end and cancel child instances, and take word to the parent."""

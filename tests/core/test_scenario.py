@@ -153,3 +153,32 @@ def test_the_real_policy_is_asked_when_the_scenario_gives_no_verdict() -> None:
     assert play(scenario, definitions, judge) == ()
     assert asked == [("team.may", {"n": 3}, "2026-01-01T00:00:00+00:00")]
     assert play(scenario, definitions) == (Difference(what="end", expected="Open", got="Shut"),)
+
+
+EACH = """
+start Start
+service Each  type=each; each=items; as=item
+end End
+Start -> Each -> End
+"""
+
+
+@pytest.mark.parametrize(
+    ("expect", "holds"),
+    [
+        ({"path": ["Start", "Each", "End"], "counts": {"Each": 1}}, True),
+        ({"path": ["Start", "Each", "Each", "Each", "End"], "counts": {"Each": 3}}, True),
+        ({"path": ["Start", "Each", "Each", "End"]}, False),
+        ({"counts": {"Each": 2}}, False),
+    ],
+)
+def test_a_multi_instance_activity_is_told_as_a_whole_or_by_item(
+    expect: dict[str, Json], holds: bool
+) -> None:
+    value: dict[str, Json] = {
+        "process": "p",
+        "vars": {"items": [1, 2, 3]},
+        "jobs": {"each": [{}, {}, {}]},
+        "expect": expect,
+    }
+    assert (play(Scenario.from_json(value), bundle(EACH)) == ()) is holds
