@@ -22,9 +22,7 @@ app = typer.Typer(no_args_is_help=True)
 
 @app.command()
 def test(
-    paths: Annotated[
-        list[Path], typer.Argument(help="Scenarios, diagrams, or folders with both.")
-    ],
+    paths: Annotated[list[Path], typer.Argument(help="Scenarios, diagrams, or folders with both.")],
     as_json: AsJson = False,
 ) -> int:
     """Play scenarios with a virtual clock; exit 1 when something differs, 3 when one is invalid."""

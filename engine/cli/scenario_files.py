@@ -163,4 +163,3 @@ def _without_floats(value: object) -> Json:
             return {str(key): _without_floats(item) for key, item in value.items()}
         case _:
             raise ValueError(f"{type(value).__name__} is no JSON value")
-
