@@ -38,7 +38,7 @@ from engine.decisions.reader import MAX_BYTES, read
 from engine.decisions.tables import DecisionRun
 from engine.errors import DefinitionError
 from engine.feel import Function, Parameter, Run, Value
-from engine.feel.types import FunctionOf, Type
+from engine.feel.types import FunctionOf, Type, coerce
 
 
 class PathLike(Protocol):
@@ -136,17 +136,19 @@ class DecisionModel:
             found = self._decisions[name] = Decision(node.element.id, node.element.name, plan)
         return found
 
-    def evaluate(self, name: str, inputs: Mapping[str, Value]) -> Value:
+    def evaluate(self, name: str, inputs: Mapping[str, Value], *, now: object = None) -> Value:
         """Return the value of a decision, asked by name or id; null when no rule matches.
 
         `inputs` are by name; names that are not needed are not looked at. A value that does not fit the type of its
-        input is null. Raises HitPolicyViolation when rules contradict each other, FeelError when an evaluation
-        exceeds a bound.
+        input is null. `now`, a datetime, is what `now()` and `today()` answer; without it they take the input `now`.
+        Raises HitPolicyViolation when rules contradict each other, FeelError when an evaluation exceeds a bound.
         """
         found = self._decisions.get(name) or self.decision(name)
-        return found.function(inputs)
+        return found.function(inputs) if now is None else found.plan.evaluate(inputs, now)
 
-    def evaluate_service(self, name: str, inputs: Mapping[str, Value]) -> Value:
+    def evaluate_service(
+        self, name: str, inputs: Mapping[str, Value], *, now: object = None
+    ) -> Value:
         """Return the value of a decision service: of its output decision, or a context when it has several.
 
         `inputs` hold values for its input data and its input decisions, by name.
@@ -154,9 +156,9 @@ class DecisionModel:
         node = self._find(name, ServiceElement, "decision services", self.definitions.services)
         service, plan = node.element, self._service_plan(node)
         assert isinstance(service, ServiceElement)
-        run = plan.run()
+        run = plan.run(inputs, now)
         given = {key: self._given(key, inputs, run) for key in _service_inputs(node)}
-        value = self._serve(node, given, run)
+        value = coerce(self._serve(node, given, run), self._result_type(node), run)
         if run.violations is not None:
             raise HitPolicyViolation("; ".join(run.violations), where=node.where)
         return value
@@ -167,12 +169,12 @@ class DecisionModel:
         assert isinstance(node.element, ServiceElement)
         return len(node.element.outputs)
 
-    def explain(self, name: str, inputs: Mapping[str, Value]) -> Explanation:
+    def explain(self, name: str, inputs: Mapping[str, Value], *, now: object = None) -> Explanation:
         """Return the value of a decision with every decision on the way, the rules that matched, and the reasons of
         every null. A broken hit policy is an outcome here, not an error.
         """
         decision = self.decision(name)
-        run = decision.plan.run()
+        run = decision.plan.run(inputs, now)
         run.notes = []
         records: list[DecisionRecord] = []
         decision.plan.follow(inputs, run, records=records)
@@ -310,8 +312,13 @@ class DecisionModel:
     # --- functions ---
 
     def _knowledge(self, node: Node) -> Scope:
-        """Return the functions that `node` may call, by name, imported ones under the import's name."""
+        """Return the functions that `node` may call, by name, imported ones under the import's name.
+
+        A knowledge model may call itself.
+        """
         found: Scope = {}
+        if isinstance(node.element, KnowledgeModel):
+            found[node.element.name] = self._function(node.key)
         for key in node.requires:
             other = self.graph.nodes[key].element
             if isinstance(other, KnowledgeModel | ServiceElement):
@@ -339,9 +346,7 @@ class DecisionModel:
             self._functions[node.key] = Function((), lambda run: None, None, model.name)
             return
         parameters = tuple(map(compiler.parameter, model.function.parameters))
-        result = self._type_of(node)
-        if isinstance(result, FunctionOf):
-            result = result.result
+        result = self._result_type(node)
         inner: list[Function] = []
 
         def call(run: Run, *arguments: Value) -> Value:
@@ -366,13 +371,14 @@ class DecisionModel:
         )
 
         def call(run: Run, *arguments: Value) -> Value:
-            run.enter()
-            try:
-                return self._serve(node, dict(zip(keys, arguments, strict=True)), run)
-            finally:
-                run.leave()
+            return self._serve(node, dict(zip(keys, arguments, strict=True)), run)
 
-        return Function(parameters, call, self._type_of(node), node.element.name)
+        return Function(parameters, call, self._result_type(node), node.element.name)
+
+    def _result_type(self, node: Node) -> Type | None:
+        """Return the type of what a function gives; its variable names that type, or the function's own."""
+        found = self._type_of(node)
+        return found.result if isinstance(found, FunctionOf) else found
 
     def _service_plan(self, node: Node) -> Plan:
         if node.key not in self._services:
@@ -385,7 +391,7 @@ class DecisionModel:
     def _serve(self, node: Node, given: Mapping[Key, Value], run: Run) -> Value:
         """Return the answer of a service whose inputs are `given`; nothing else can be seen inside."""
         plan = self._service_plan(node)
-        inner = run if isinstance(run, DecisionRun) else plan.run()
+        inner = run if isinstance(run, DecisionRun) else plan.run({})
         values = plan.follow({}, inner, given)
         if len(plan.targets) == 1:
             return values[plan.targets[0]]

@@ -44,6 +44,7 @@ from engine.feel import (
     parse_unary_tests,
 )
 from engine.feel.ast import Node, UnaryTests
+from engine.feel.traversal import call, domain_items, snapshot
 from engine.feel.types import Type, coerce
 
 Scope: TypeAlias = dict[str, Value]
@@ -290,16 +291,12 @@ class Compiler:
         wanted = result or self.refer(boxed.type_ref, boxed.line, boxed.id)
 
         def evaluate(run: Run, scope: Scope) -> Value:
-            def call(run: Run, *arguments: Value) -> Value:
+            def apply(run: Run, *arguments: Value) -> Value:
                 inner = dict(scope)
                 inner.update(zip((p.name for p in parameters), arguments, strict=True))
-                run.enter()
-                try:
-                    return body(run, inner)
-                finally:
-                    run.leave()
+                return body(run, inner)
 
-            return Function(parameters, call, wanted, name)
+            return Function(parameters, apply, wanted, name)
 
         return evaluate
 
@@ -323,31 +320,16 @@ class Compiler:
         return self.text(Text(text=text, id=boxed.id, line=boxed.line), names)
 
     def _invocation(self, boxed: Invocation, names: Names) -> Eval:
-        """Evaluate function and arguments, then let FEEL call by name, with its rules for missing names."""
+        """Evaluate function and arguments, then call by name, with FEEL's rules for missing names."""
         function = self.expression(boxed.function, names)
+        parameters = [binding.parameter for binding in boxed.bindings]
         arguments = [
-            (
-                f"argument_{n}",
-                Constant(None) if b.value is None else self.expression(b.value, names),
-            )
-            for n, b in enumerate(boxed.bindings, start=1)
+            Constant(None) if binding.value is None else self.expression(binding.value, names)
+            for binding in boxed.bindings
         ]
-        written = ", ".join(
-            f"{b.parameter}: {variable}"
-            for b, (variable, _) in zip(boxed.bindings, arguments, strict=True)
+        return lambda run, scope: call(
+            run, function(run, scope), [value(run, scope) for value in arguments], parameters
         )
-        known = frozenset(b.parameter for b in boxed.bindings)
-        call = self.text(
-            Text(text=f"invoked_function({written})", id=boxed.id, line=boxed.line), known
-        )
-
-        def evaluate(run: Run, scope: Scope) -> Value:
-            inner = {"invoked_function": function(run, scope)}
-            for variable, value in arguments:
-                inner[variable] = value(run, scope)
-            return call(run, inner)
-
-        return evaluate
 
     def _conditional(self, boxed: Conditional, names: Names) -> Eval:
         condition, then, otherwise = (
@@ -373,8 +355,8 @@ class Compiler:
                 return None
             made: list[Value] = []
             for item in found:
-                run.spend(1)
-                made.append(body(run, {**scope, "partial": list(made), boxed.iterator: item}))
+                partial = snapshot(run, made)
+                made.append(body(run, {**scope, "partial": partial, boxed.iterator: item}))
             return made
 
         return evaluate
@@ -412,15 +394,12 @@ class Compiler:
     def _items(
         self, source: Expression, names: Names
     ) -> Callable[[Run, Scope], list[Value] | None]:
-        """Return what gives the items to go through: a list, or one value as a list of one."""
+        """Return what gives the items to go through, or None when there are none to be had."""
         made = self.expression(source, names)
 
         def evaluate(run: Run, scope: Scope) -> list[Value] | None:
-            found = made(run, scope)
-            if found is None:
-                run.null("there is no list to go through")
-                return None
-            return found if isinstance(found, list) else [found]
+            found = domain_items(run, made(run, scope))
+            return None if found is None else list(_counted(found, run))
 
         return evaluate
 
@@ -430,13 +409,18 @@ def multi_word(names: Iterable[str]) -> Names:
     return frozenset(name for name in names if not name.isidentifier())
 
 
+def _counted(items: Iterable[Value], run: Run) -> Iterator[Value]:
+    for item in items:
+        run.spend(1)
+        yield item
+
+
 def _answers(
     condition: Eval, variable: str, items: list[Value], run: Run, scope: Scope
 ) -> list[bool] | None:
     """Return the condition for each item, or None when one answer is neither true nor false."""
     found = []
     for item in items:
-        run.spend(1)
         members = item if isinstance(item, dict) and variable == "item" else {}
         answer = condition(run, {**scope, **members, variable: item})
         if not isinstance(answer, bool):
@@ -454,7 +438,7 @@ def _raising(error: DefinitionError) -> Eval:
 
 
 def declared(expression: Expression | None) -> Iterator[str]:
-    """Yield the names that a boxed expression declares inside: entries, columns, outputs, parameters."""
+    """Yield the names that a boxed expression declares inside: entries, columns, outputs."""
     match expression:
         case BoxedContext():
             for entry in expression.entries:
@@ -466,7 +450,6 @@ def declared(expression: Expression | None) -> Iterator[str]:
         case DecisionTable():
             yield from (output.name for output in expression.outputs if output.name)
         case FunctionDefinition():
-            yield from (parameter.name for parameter in expression.parameters)
             yield from declared(expression.body)
         case BoxedList():
             for item in expression.items:

@@ -33,7 +33,7 @@ from engine.decisions.model import (
 from engine.decisions.quick import compiled, match_lines
 from engine.decisions.tables import DecisionRun, Table
 from engine.errors import EngineError
-from engine.feel import Run, Value, parse_temporal
+from engine.feel import DateTime, Run, Value, parse_temporal
 from engine.feel.types import (
     BOOLEAN,
     DATE,
@@ -149,9 +149,12 @@ class Plan:
     targets: tuple[Key, ...]
     externals: Mapping[str, Callable[..., Value]] = field(default_factory=dict)
 
-    def run(self) -> DecisionRun:
-        """Return a fresh evaluation."""
+    def run(self, inputs: Mapping[str, Value], now: object = None) -> DecisionRun:
+        """Return a fresh evaluation; its time is `now`, or the input of that name."""
         run = DecisionRun()
+        given = inputs.get("now") if now is None else now
+        if given is not None and type(given := native(given)) is DateTime:
+            run.now = given
         if self.externals:
             run.externals = self.externals
         return run
@@ -176,9 +179,9 @@ class Plan:
                 values[step.node.key] = record.value
         return values
 
-    def evaluate(self, inputs: Mapping[str, Value]) -> Value:
+    def evaluate(self, inputs: Mapping[str, Value], now: object = None) -> Value:
         """Return the value of the only target. Raises HitPolicyViolation."""
-        run = self.run()
+        run = self.run(inputs, now)
         values = self.follow(inputs, run)
         if run.violations is not None:
             raise self.violation(run)
@@ -320,7 +323,7 @@ class _Writer:
         head = ["def decide(inputs):", "    get = inputs.get"]
         tail = [f"return {self.locals[self.plan.targets[0]]}"]
         if self.needs_run:
-            head.append("    run = Run()")
+            head.append("    run = Run(inputs)")
             tail.insert(0, "if run.violations is not None: return slow(inputs)")
         body = [f"    {line}" for line in (*self.lines, *tail)]
         made: Callable[[Mapping[str, Value]], Value] = compiled(
