@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator as IteratorOf
-from dataclasses import dataclass
+from typing import ClassVar, dataclass_transform
 from typing import Literal as OneOf
 
 from engine.feel.types import Type
@@ -15,29 +15,64 @@ from engine.feel.values import Value
 ComparisonOperator = OneOf["=", "!=", "<", "<=", ">", ">="]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass_transform(frozen_default=True)
 class Node:
-    """A piece of text with a meaning."""
+    """A piece of text with a meaning.
+
+    Nodes are data classes in all but the decorator, which would take longer to define thirty classes than most
+    programs take to parse all they have.
+    """
 
     start: int
     end: int
 
+    fields: ClassVar[tuple[str, ...]] = ("start", "end")
+    defaults: ClassVar[dict[str, object]] = {}
 
-@dataclass(frozen=True, slots=True)
+    def __init_subclass__(cls) -> None:
+        """Take the annotations of a subclass as further fields."""
+        own = tuple(cls.__annotations__)
+        cls.fields = (*cls.fields, *own)
+        cls.defaults = {
+            **cls.defaults,
+            **{name: cls.__dict__[name] for name in own if name in cls.__dict__},
+        }
+        cls.__match_args__ = cls.fields
+
+    def __init__(self, *values: object, **named: object) -> None:
+        """Take the fields in order or by name."""
+        content = {**self.defaults, **dict(zip(self.fields, values, strict=False)), **named}
+        if len(content) != len(self.fields) or len(values) > len(self.fields):
+            raise TypeError(f"{type(self).__name__} takes {', '.join(self.fields)}")
+        self.__dict__.update(content)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Refuse: nodes are immutable."""
+        raise AttributeError(f"cannot assign to {name!r}: syntax trees are immutable")
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self.__dict__ == other.__dict__
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.start, self.end))
+
+    def __repr__(self) -> str:
+        parts = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.fields)
+        return f"{type(self).__name__}({parts})"
+
+
 class Literal(Node):
     """A number, string, boolean, null, or a temporal value written as `@"…"`."""
 
     value: Value
 
 
-@dataclass(frozen=True, slots=True)
 class Name(Node):
     """A variable, or a built-in function; `?` is the value under test."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
 class Path(Node):
     """`source.name`."""
 
@@ -45,7 +80,6 @@ class Path(Node):
     name: str
 
 
-@dataclass(frozen=True, slots=True)
 class Filter(Node):
     """`source[condition]`: a position or a condition on `item`."""
 
@@ -53,7 +87,6 @@ class Filter(Node):
     condition: Node
 
 
-@dataclass(frozen=True, slots=True)
 class Call(Node):
     """`function(arguments)`; `names` holds the parameter names if the arguments are named."""
 
@@ -62,7 +95,6 @@ class Call(Node):
     names: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
 class Arithmetic(Node):
     """`left operator right` with + - * / or **."""
 
@@ -71,14 +103,12 @@ class Arithmetic(Node):
     right: Node
 
 
-@dataclass(frozen=True, slots=True)
 class Negation(Node):
     """`-operand`."""
 
     operand: Node
 
 
-@dataclass(frozen=True, slots=True)
 class Comparison(Node):
     """`left operator right`."""
 
@@ -87,7 +117,6 @@ class Comparison(Node):
     right: Node
 
 
-@dataclass(frozen=True, slots=True)
 class Between(Node):
     """`value between low and high`, both ends included."""
 
@@ -96,7 +125,6 @@ class Between(Node):
     high: Node
 
 
-@dataclass(frozen=True, slots=True)
 class In(Node):
     """`value in tests`: true if one of them holds."""
 
@@ -104,7 +132,6 @@ class In(Node):
     tests: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
 class Logic(Node):
     """`a and b and …` or `a or b or …`, with three truth values."""
 
@@ -112,7 +139,6 @@ class Logic(Node):
     operands: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
 class InstanceOf(Node):
     """`value instance of type`; `type` is None when the type is unknown."""
 
@@ -120,7 +146,6 @@ class InstanceOf(Node):
     type: Type | None
 
 
-@dataclass(frozen=True, slots=True)
 class If(Node):
     """`if condition then yes else no`."""
 
@@ -129,7 +154,6 @@ class If(Node):
     no: Node
 
 
-@dataclass(frozen=True, slots=True)
 class Iterator(Node):
     """`name in domain`, or `name in domain..upto`."""
 
@@ -138,7 +162,6 @@ class Iterator(Node):
     upto: Node | None = None
 
 
-@dataclass(frozen=True, slots=True)
 class For(Node):
     """`for iterators return body`."""
 
@@ -146,7 +169,6 @@ class For(Node):
     body: Node
 
 
-@dataclass(frozen=True, slots=True)
 class Quantified(Node):
     """`some` or `every` … `satisfies condition`."""
 
@@ -155,7 +177,6 @@ class Quantified(Node):
     condition: Node
 
 
-@dataclass(frozen=True, slots=True)
 class FormalParameter(Node):
     """A parameter of a function definition."""
 
@@ -163,7 +184,6 @@ class FormalParameter(Node):
     type: Type | None
 
 
-@dataclass(frozen=True, slots=True)
 class FunctionDefinition(Node):
     """`function(parameters) body`; `external` bodies name code outside of FEEL."""
 
@@ -172,7 +192,6 @@ class FunctionDefinition(Node):
     external: bool = False
 
 
-@dataclass(frozen=True, slots=True)
 class Entry(Node):
     """`key: value` of a context."""
 
@@ -180,21 +199,18 @@ class Entry(Node):
     value: Node
 
 
-@dataclass(frozen=True, slots=True)
 class ContextLiteral(Node):
     """`{key: value, …}`; later entries see the earlier ones."""
 
     entries: tuple[Entry, ...]
 
 
-@dataclass(frozen=True, slots=True)
 class ListLiteral(Node):
     """`[a, b, …]`."""
 
     items: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
 class RangeLiteral(Node):
     """`[low..high]`, with round or reversed brackets where an end does not belong to it."""
 
@@ -204,7 +220,6 @@ class RangeLiteral(Node):
     high_included: bool
 
 
-@dataclass(frozen=True, slots=True)
 class ComparisonTest(Node):
     """`operator operand`, such as `< 10`: a test in a unary test or after `in`, a range as a value."""
 
@@ -212,7 +227,6 @@ class ComparisonTest(Node):
     operand: Node
 
 
-@dataclass(frozen=True, slots=True)
 class UnaryTests(Node):
     """`a, b, …` or `not(a, b, …)`; no tests at all is `-`, which holds for every value."""
 
@@ -223,8 +237,7 @@ class UnaryTests(Node):
 def children(node: Node) -> tuple[Node, ...]:
     """Return the direct parts of a node, in the order of the text."""
     found: list[Node] = []
-    for field in node.__dataclass_fields__:
-        part = getattr(node, field)
+    for part in node.__dict__.values():
         if isinstance(part, Node):
             found.append(part)
         elif type(part) is tuple:

@@ -10,17 +10,48 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-_START: Final = (
-    "A-Z_a-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u02ff\u0370-\u037d\u037f-\u1fff\u200c-\u200d\u2070-\u218f"
-    "\u2c00-\u2fef\u3001-\ud7ff\uf900-\ufdcf\ufdf0-\ufffd\U00010000-\U000effff"
+#: signs beyond ASCII that a name may hold, as pairs of first and last; the last three cannot begin one
+_LETTERS: Final = (
+    (0xC0, 0xD6), (0xD8, 0xF6), (0xF8, 0x2FF), (0x370, 0x37D), (0x37F, 0x1FFF), (0x200C, 0x200D),
+    (0x2070, 0x218F), (0x2C00, 0x2FEF), (0x3001, 0xD7FF), (0xF900, 0xFDCF), (0xFDF0, 0xFFFD),
+    (0x10000, 0xEFFFF), (0xB7, 0xB7), (0x300, 0x36F), (0x203F, 0x2040),
+)  # fmt: skip
+_MARKS: Final = 3
+# Patterns for ASCII only, with everything beyond it let through: a class of those ranges takes 5 ms to compile.
+_WORD: Final = re.compile(r"[^\x00-@\[\\\]^`{-\x7f\s][^\x00-/:-@\[\\\]^`{-\x7f\s]*")
+_NAME: Final = re.compile(
+    r"[^\x00->@\[\\\]^`{-\x7f\s](?:[^\x00-&(),:-@\[\\\]^`{-\x7f\s]|\s+(?=[^\x00-&(),:-@\[\\\]^`{-\x7f\s]))*"
 )
-PART: Final = (
-    _START + "0-9\u00b7\u0300-\u036f\u203f-\u2040"
-)  #: inside of a regular expression's brackets
-WORD: Final = re.compile(f"[{_START}][{PART}]*")
-INSIDE: Final = re.compile(f"[{PART}]")
-SIGNS: Final = "./\\-\u2019'+*"  #: may stand in a name; for brackets
-ANY_NAME: Final = re.compile(f"[{_START}?](?:[{PART}{SIGNS}]|\\s+(?=[{PART}{SIGNS}]))*")
+
+
+def word_at(text: str, position: int) -> str:
+    """Return the word that begins here, or nothing."""
+    found = _WORD.match(text, position)
+    if found is None:
+        return ""
+    word = found[0]
+    if word.isascii():
+        return word
+    for index, sign in enumerate(word):
+        if not is_name_sign(sign, first=not index):
+            return word[:index]
+    return word
+
+
+def name_at(text: str, position: int) -> str:
+    """Return the longest text from here on that could be a name of several words and signs, or nothing."""
+    found = _NAME.match(text, position)
+    return found[0] if found else ""
+
+
+def is_name_sign(sign: str, first: bool = False) -> bool:
+    """Whether a sign may be part of a word."""
+    if sign < "\x80":
+        return sign.isalnum() and not (first and sign.isdigit()) or sign == "_"
+    ranges = _LETTERS[:-_MARKS] if first else _LETTERS
+    return any(low <= ord(sign) <= high for low, high in ranges)
+
+
 #: names of components that every temporal value or range has
 COMPONENTS: Final = ("time offset", "start included", "end included")
 
@@ -42,11 +73,11 @@ class KnownNames:
 
     def add(self, name: str) -> None:
         """Make a name known."""
-        word = WORD.match(name)
-        if word is None or word.end() == len(name):
+        word = word_at(name, 0)
+        if not word or word == name:
             return
         name = normal(name)
-        known = self._by_word.setdefault(word[0], [])
+        known = self._by_word.setdefault(word, [])
         if any(other == name for other, _ in known):
             return
         pattern = None
@@ -63,6 +94,8 @@ class KnownNames:
             else:
                 found = pattern.match(text, position)
                 end = found.end() if found else -1
-            if end >= 0 and not (INSIDE.match(name, len(name) - 1) and INSIDE.match(text, end)):
+            if end >= 0 and not (
+                is_name_sign(name[-1]) and is_name_sign(text[end : end + 1] or " ")
+            ):
                 return name, end
         return None

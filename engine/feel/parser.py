@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 from engine.feel import ast
 from engine.feel.ast import Node
 from engine.feel.errors import FeelError
-from engine.feel.names import ANY_NAME, PART, WORD, KnownNames, normal
+from engine.feel.names import KnownNames, name_at, normal
 from engine.feel.scanner import MAX_NESTING, SPACE, Scanner
 from engine.feel.types import Type
 from engine.feel.values import CONTEXT, NUMBERS
@@ -25,10 +25,8 @@ MAX_CHAIN: Final = 100  #: comparisons or path steps in a row
 MAX_TERMS: Final = 500  #: terms of a sum, factors of a product
 MAX_PARTS: Final = 100_000  #: operands of an expression
 
-_OPERATOR: Final = re.compile(
-    rf"\*\*|<=|>=|!=|[-+*/<>=]|(?:and|or|in|between)(?![{PART}])", re.ASCII
-)
-_INSTANCE_OF: Final = re.compile(rf"instance\s+of(?![{PART}])")
+_OPERATOR: Final = re.compile(rf"\*\*|<=|>=|!=|[-+*/<>=]|(?:and|or|in|between)(?!\w)", re.ASCII)
+_INSTANCE_OF: Final = re.compile(rf"instance\s+of(?!\w)")
 _TEST_OPERATOR: Final = re.compile(r"<=|>=|!=|<|>|=")
 _LEVELS: Final = {
     "or": 1, "and": 2, "=": 3, "!=": 3, "<": 3, "<=": 3, ">": 3, ">=": 3, "between": 3, "in": 3,
@@ -308,15 +306,13 @@ class _Parser(Scanner):
         return ast.Call(function.start, self.end, function, tuple(arguments), tuple(names) or None)
 
     def argument_name(self) -> str | None:
-        found = ANY_NAME.match(self.text, self.position)
-        if found is None:
-            return None
-        end = SPACE.match(self.text, found.end())
-        colon = end.end() if end else found.end()
-        if not self.text.startswith(":", colon):
+        name = name_at(self.text, self.position)
+        space = SPACE.match(self.text, self.position + len(name))
+        colon = space.end() if space else self.position
+        if not name or not self.text.startswith(":", colon):
             return None
         self.move(colon + 1)
-        return normal(found[0])
+        return normal(name)
 
     # ---------------------------------------------------------------- primaries
 
@@ -420,20 +416,20 @@ class _Parser(Scanner):
 
     def word(self) -> Node:
         start = self.position
-        found = WORD.match(self.text, start)
-        if found is None:
+        word = self.word_here()
+        if not word:
             self.fail("a value")
-        word = found[0]
+        end = start + len(word)
         longest = self.longest_name(word)
         if longest is not None:
             self.move(longest[1])
             return ast.Name(start, longest[1], longest[0])
         if word in _KEYWORDS:
             return self.keyword_expression(word)
-        self.move(found.end())
+        self.move(end)
         if word in _CONSTANTS:
-            return ast.Literal(start, found.end(), _CONSTANTS[word])
-        return ast.Name(start, found.end(), word)
+            return ast.Literal(start, end, _CONSTANTS[word])
+        return ast.Name(start, end, word)
 
     def keyword_expression(self, word: str) -> Node:
         match word:

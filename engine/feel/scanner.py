@@ -13,7 +13,7 @@ from typing import Final, NoReturn, TypeVar
 from engine.feel import ast
 from engine.feel.builtins import multi_word_names
 from engine.feel.errors import FeelError
-from engine.feel.names import ANY_NAME, COMPONENTS, PART, WORD, KnownNames, normal
+from engine.feel.names import COMPONENTS, KnownNames, name_at, normal, word_at
 from engine.feel.temporal import parse_temporal
 from engine.feel.types import SIMPLE_TYPES, ContextOf, FunctionOf, ListOf, RangeOf, Type
 from engine.feel.values import CONTEXT
@@ -80,21 +80,20 @@ class Scanner:
         """Read the name after a dot."""
         if self.camunda and self.text.startswith("`", self.position):
             return self.back_ticked()
-        word = WORD.match(self.text, self.position)
-        if word is None:
+        word = self.word_here()
+        if not word:
             self.fail("a name after the dot")
-        longest = self.components.at(self.text, self.position, word[0])
-        name, end = longest or (word[0], word.end())
+        longest = self.components.at(self.text, self.position, word)
+        name, end = longest or (word, self.position + len(word))
         self.move(end)
         return name
 
     def new_name(self, expected: str, until: str = "") -> str:
         """Read a name that is introduced here, up to a sign that cannot be part of it or the word `until`."""
-        found = ANY_NAME.match(self.text, self.position)
-        if found is None:
+        text = name_at(self.text, self.position)
+        if not text:
             self.fail(expected)
-        text = found[0]
-        if until and (cut := re.search(rf"\s{until}(?![{PART}])", text)):
+        if until and (cut := re.search(rf"\s{until}(?!\w)", text)):
             text = text[: cut.start()]
         self.move(self.position + len(text))
         return normal(text)
@@ -108,8 +107,7 @@ class Scanner:
         return name
 
     def word_here(self) -> str:
-        found = WORD.match(self.text, self.position)
-        return found[0] if found else ""
+        return word_at(self.text, self.position)
 
     def keyword(self, word: str) -> None:
         if self.word_here() != word:
@@ -236,20 +234,20 @@ class Scanner:
 
     def type(self) -> Type | None:
         """Read a type; None if it is one we do not know."""
-        word = WORD.match(self.text, self.position)
-        if word is None:
+        word = self.word_here()
+        if not word:
             self.fail("a type, such as number or list<string>")
         for known in (self.type_names, _TYPE_NAMES):
-            if longest := known.at(self.text, self.position, word[0]):
+            if longest := known.at(self.text, self.position, word):
                 self.move(longest[1])
                 return self.types.get(longest[0]) or SIMPLE_TYPES[longest[0]]
-        self.move(word.end())
-        if word[0] in ("list", "range", "context", "function") and self.take("<"):
-            return self.inside(lambda: self.composed_type(word[0]))
-        if word[0] in self.types:
-            return self.types[word[0]]
-        if word[0] in SIMPLE_TYPES:
-            return SIMPLE_TYPES[word[0]]
+        self.move(self.position + len(word))
+        if word in ("list", "range", "context", "function") and self.take("<"):
+            return self.inside(lambda: self.composed_type(word))
+        if word in self.types:
+            return self.types[word]
+        if word in SIMPLE_TYPES:
+            return SIMPLE_TYPES[word]
         while self.text.startswith(".", self.position) and not self.text.startswith(
             "..", self.position
         ):

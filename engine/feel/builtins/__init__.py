@@ -17,7 +17,7 @@ from engine.feel.builtins import (
     strings,
 )
 from engine.feel.builtins.catalog import Builtin, Signature, collect
-from engine.feel.names import WORD, KnownNames
+from engine.feel.names import KnownNames
 
 __all__ = ["Builtin", "Signature", "builtins_of", "multi_word_names"]
 
@@ -27,8 +27,8 @@ _CATALOGS: Final = tuple(
 )
 _DMN: Final[Mapping[str, Builtin]] = MappingProxyType(collect(_CATALOGS, camunda=False))
 _CAMUNDA: Final[Mapping[str, Builtin]] = MappingProxyType(collect(_CATALOGS, camunda=True))
-_DMN_NAMES: Final = KnownNames(name for name in _DMN if not WORD.fullmatch(name))
-_CAMUNDA_NAMES: Final = KnownNames(name for name in _CAMUNDA if not WORD.fullmatch(name))
+_DMN_NAMES: Final = KnownNames(name for name in _DMN if " " in name)
+_CAMUNDA_NAMES: Final = KnownNames(name for name in _CAMUNDA if " " in name)
 
 
 def builtins_of(dialect: str) -> Mapping[str, Builtin]:

@@ -9,7 +9,7 @@ from typing import Final
 from engine.feel import temporal
 from engine.feel.builtins.catalog import Catalog
 from engine.feel.errors import FeelError, NoValue
-from engine.feel.names import WORD
+from engine.feel.names import word_at
 from engine.feel.run import Run
 from engine.feel.temporal import Date, DateTime, DaysTimeDuration, Time, YearsMonthsDuration
 from engine.feel.values import CONTEXT, Function, Range, Value, native, number_text, whole
@@ -216,7 +216,7 @@ def _range_text(run: Run, value: Range, depth: int) -> str:
 
 
 def _key(key: str) -> str:
-    if all(WORD.fullmatch(word) for word in key.split(" ")):
+    if all(word and word_at(word, 0) == word for word in key.split(" ")):
         return key
     return '"' + key.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
