@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from decimal import Decimal
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,6 +37,41 @@ def test(
     if any(report.invalid for report in reports):
         return 3
     return 0 if all(report.is_ok for report in reports) else 1
+
+
+class LintFormat(StrEnum):
+    """How findings are printed."""
+
+    text = "text"
+    json = "json"
+    sarif = "sarif"
+    github = "github"
+
+
+@app.command()
+def lint(
+    paths: Annotated[list[Path], typer.Argument(help="Diagrams, or folders that hold some.")],
+    format_: Annotated[
+        LintFormat, typer.Option("--format", help="text, json, sarif or github.")
+    ] = LintFormat.text,
+    as_json: AsJson = False,
+) -> int:
+    """Find what cannot run, with file, line and what to do; exit 3 when there is an error."""
+    from engine.cli import definition_files, finding_forms
+
+    files = definition_files.diagrams(paths)
+    findings = definition_files.findings(files)
+    names = [str(file) for file in files]
+    match LintFormat.json if as_json else format_:
+        case LintFormat.json:
+            show.as_json("process-lint", finding_forms.as_json(findings, names))
+        case LintFormat.sarif:
+            typer.echo(json.dumps(finding_forms.as_sarif(findings), ensure_ascii=False))
+        case LintFormat.github:
+            typer.echo("\n".join(finding_forms.as_github(findings)), nl=bool(findings))
+        case LintFormat.text:
+            typer.echo(finding_forms.as_text(findings, names))
+    return 3 if any(finding.severity == "error" for finding in findings) else 0
 
 
 def _as_json(reports: Sequence[Report]) -> dict[str, object]:

@@ -80,21 +80,10 @@ class Definitions:
         `needs_policies` False lets a gateway name a policy that is not here: a process test may give its verdict.
         Raises BundleError (a DefinitionError with `findings`) naming everything that is wrong, all at once.
         """
-        findings: list[Finding] = []
-        processes = _processes(files, findings)
-        decisions = _decisions(files, findings)
-        policies = _policies(files, findings)
-        packages = {name for text in policies.values() for name in _PACKAGE.findall(text)}
-        _check_references(processes, decisions, packages if needs_policies else None, findings)
+        findings, definitions = _loaded(files, needs_policies=needs_policies)
         if findings:
             raise BundleError(findings)
-        return cls(
-            files=dict(files),
-            digest=bundle_digest(files),
-            processes=processes,
-            decisions=decisions,
-            policies=policies,
-        )
+        return definitions
 
     def process(self, process_id: str) -> CompiledProcess:
         """Return a process. Raises DefinitionError when the bundle has none of that id."""
@@ -107,10 +96,36 @@ class Definitions:
         return found
 
 
+def check(files: Mapping[str, bytes]) -> tuple[Finding, ...]:
+    """Return everything that `Definitions.load` would refuse, in file order; nothing when it would load."""
+    findings, _ = _loaded(files, needs_policies=True)
+    return tuple(sorted(findings))
+
+
 def bundle_digest(files: Mapping[str, bytes]) -> str:
     """Return the hex SHA-256 over `path NUL digest LF` lines in path order."""
     lines = (f"{path}\0{hashlib.sha256(files[path]).hexdigest()}\n" for path in sorted(files))
     return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _loaded(
+    files: Mapping[str, bytes], *, needs_policies: bool
+) -> tuple[list[Finding], Definitions]:
+    findings: list[Finding] = []
+    processes = _processes(files, findings)
+    decisions = _decisions(files, findings)
+    policies = _policies(files, findings)
+    packages = {name for text in policies.values() for name in _PACKAGE.findall(text)}
+    _check_references(processes, decisions, packages if needs_policies else None, findings)
+    _check_call_cycles(processes, findings)
+    definitions = Definitions(
+        files=dict(files),
+        digest=bundle_digest(files),
+        processes=processes,
+        decisions=decisions,
+        policies=policies,
+    )
+    return findings, definitions
 
 
 # --- reading ------------------------------------------------------------------------------------------
@@ -196,6 +211,45 @@ def _check_references(
                     text=node.policy.package, is_feel=False, position=node.policy.position
                 )
                 _check_name(node, name, "policy", packages, findings)
+
+
+def _check_call_cycles(processes: Mapping[str, CompiledProcess], findings: list[Finding]) -> None:
+    """Refuse processes that call each other in a circle: every turn would begin another child instance."""
+    called = {process.id: _calls(process) for process in processes.values()}
+    for process_id, calls in called.items():
+        reached: dict[str, str] = {}  # {process: the one that calls it}
+        ahead = [(target, process_id) for target in calls]
+        while ahead:
+            target, caller = ahead.pop()
+            if target not in reached:
+                reached[target] = caller
+                ahead.extend((further, target) for further in called.get(target, {}))
+        if process_id not in reached:
+            continue
+        circle = [process_id]
+        while (caller := reached[circle[0]]) != process_id:
+            circle.insert(0, caller)
+        node = calls[circle[0]]
+        way = " → ".join([process_id, *circle])
+        findings.append(
+            _finding(
+                node.position.file,
+                node.position.line,
+                "call-cycle",
+                node.id,
+                f"{node.label} begins a circle of calls: {way}",
+                "Draw what repeats as a loop in one process.",
+            )
+        )
+
+
+def _calls(process: CompiledProcess) -> dict[str, Node]:
+    """Return {called process: call activity} for calls by a fixed name."""
+    return {
+        element.node.called.process_id.text: element.node
+        for element in process.elements.values()
+        if isinstance(element.node, CallActivity) and not element.node.called.process_id.is_feel
+    }
 
 
 def _check_name(

@@ -6,7 +6,7 @@ import hashlib
 
 import pytest
 
-from engine.core.definitions import BundleError, Definitions, bundle_digest
+from engine.core.definitions import BundleError, Definitions, bundle_digest, check
 from tests.core.drawing import draw, draw_all
 
 PLAIN = "start Start\nend End\nStart -> End"
@@ -61,6 +61,24 @@ May -> Shut default
 def test_a_process_test_may_give_verdicts_of_policies_that_are_not_there() -> None:
     text = 'start S\nxor May  policy=team.nobody\nend A\nend B\nS -> May\nMay -> A : verdict = "pass"\nMay -> B default'
     assert "p" in Definitions.load({"p.bpmn": draw(text)}, needs_policies=False).processes
+
+
+def test_processes_may_not_call_each_other_in_a_circle() -> None:
+    call = "start {0}S\ncall {0}C  process={1}\nend {0}E\n{0}S -> {0}C -> {0}E"
+    texts = {"p": call.format("p", "q"), "q": call.format("q", "r"), "r": call.format("r", "q")}
+    with pytest.raises(BundleError) as raised:
+        Definitions.load({"a.bpmn": draw_all(texts)})
+    assert [(item.element, item.message) for item in raised.value.findings] == [
+        ("qC", '"qC" (qC) begins a circle of calls: q → r → q'),
+        ("rC", '"rC" (rC) begins a circle of calls: r → q → r'),
+    ]
+
+
+def test_check_returns_what_load_would_refuse() -> None:
+    assert check({"p.bpmn": draw(PLAIN)}) == ()
+    assert [item.rule for item in check({"p.bpmn": draw(PLAIN), "q.bpmn": draw(PLAIN)})] == [
+        "duplicate-process"
+    ]
 
 
 def test_two_processes_of_one_id() -> None:

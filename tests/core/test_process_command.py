@@ -92,3 +92,43 @@ def test_paths_that_mean_no_scenario(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match=name):
         scenario_files.find([tmp_path / name])
+
+
+BROKEN = "start Start\nxor Gw\ncall Call  process=nowhere\nend End\nStart -> Gw\nGw -> Call : n >\nGw -> End default\nCall -> End"
+
+
+def test_lint_names_file_line_and_element(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "broken.bpmn").write_bytes(draw(BROKEN, "broken"))
+    assert process.lint([folder], format_=process.LintFormat.json) == 3
+    told = json.loads(capsys.readouterr().out)
+    assert told["schema"] == "engine.process-lint/v1"
+    assert told["files"] == [str(folder / "broken.bpmn"), str(folder / "greet.bpmn")]
+    assert {item["file"] for item in told["findings"]} == {str(folder / "broken.bpmn")}
+    assert all(item["line"] > 1 and item["rule"] for item in told["findings"])
+    assert process.lint([folder / "greet.bpmn"]) == 0
+    assert capsys.readouterr().out == "1 file checked: nothing to report\n"
+
+
+def test_lint_for_machines(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = "start Start\ncall Call  process=nowhere\nend End\nStart -> Call -> End"
+    (folder / "calls.bpmn").write_bytes(draw(text, "calls"))
+    assert process.lint([folder / "calls.bpmn"], format_=process.LintFormat.sarif) == 3
+    (result,) = json.loads(capsys.readouterr().out)["runs"][0]["results"]
+    assert (result["ruleId"], result["level"]) == ("unknown-process", "error")
+    assert process.lint([folder / "calls.bpmn"], format_=process.LintFormat.github) == 3
+    out = capsys.readouterr().out
+    assert out.startswith("::error file=")
+    assert "title=unknown-process::" in out
+
+
+def test_lint_sees_the_bundle_around_a_process_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("process", "decisions"):
+        (tmp_path / name).mkdir()
+    text = "start S\nrule R  decision=retry; result=r\nend E\nS -> R -> E"
+    (tmp_path / "process" / "p.bpmn").write_bytes(draw(text))
+    assert process.lint([tmp_path / "process" / "p.bpmn"]) == 3
+    dmn = Path(__file__).parent / "diagrams" / "retry.dmn"
+    (tmp_path / "decisions" / "retry.dmn").write_bytes(dmn.read_bytes())
+    assert process.lint([tmp_path / "process" / "p.bpmn"]) == 0
