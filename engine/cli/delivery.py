@@ -126,6 +126,8 @@ def run(
         sys.stdout.write(orjson.dumps(dict(result.report)).decode() + "\n")
     else:
         show.report(result.report)
+        if result.is_old:
+            show.line("Nothing was left to do. `--new` starts another run.")
         _show_waiting(result)
     if _Interrupt.count:
         return 130

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -51,6 +52,7 @@ class RunResult:
     status: str  #: completed, failed, blocked, waiting or stopped
     report: Mapping[str, Any]
     waiting: tuple[Waiting, ...] = ()
+    is_old: bool = False  #: nothing was left to do; this is the run that had done it
 
 
 class Engine:
@@ -151,7 +153,7 @@ class Engine:
 
         Everything that can be wrong with the input is checked before anything is written.
         """
-        find_task_graph(self.project.root, feature)
+        graph = _file_digest(find_task_graph(self.project.root, feature))
         self.plan(feature)
         definitions = self.definitions()
         policies = self.policies(definitions)
@@ -159,10 +161,15 @@ class Engine:
         _check_job_types(definitions, handlers)
         with ExitStack() as stack:
             store = stack.enter_context(self.store(create=True))
-            unfinished = None if new else store.unfinished_run(feature)
-            run = unfinished.id if unfinished else _new_run_id()
             lock = EngineLock.acquire(self.project.home, f"feature-{feature}")
             stack.callback(lock.release)
+            unfinished = None if new else store.unfinished_run(feature)
+            done = None if new or unfinished else self._completed_run(store, feature, graph)
+            if done is not None:
+                return RunResult(
+                    run=done, status="completed", report=build_report(store, done), is_old=True
+                )
+            run = unfinished.id if unfinished else _new_run_id()
             repository = stack.enter_context(
                 Repository.open(self.project.home, self.project.root, lock.fd)
             )
@@ -180,8 +187,20 @@ class Engine:
                 watch=watch,
                 on_start=on_start,
                 timeout_s=timeout_s,
+                graph=graph,
             )
             return job.carry_out()
+
+    def _completed_run(self, store: Store, feature: str, graph: str) -> str | None:
+        """Return the newest run of `feature` when it completed this very task graph: then nothing is left to do."""
+        runs = [row for row in store.runs() if row.feature == feature]
+        if not runs:
+            return None
+        newest = max(runs, key=lambda row: (row.created_at, row.id))
+        if newest.status != "completed":
+            return None
+        created = next(store.entries(newest.id, types=(EntryType.RUN_CREATED,)))
+        return newest.id if (created.body or {}).get("graph") == graph else None
 
     def policies(self, definitions: Definitions) -> PolicySet:
         """Return the policies of `definitions` on the configured back end. Raises DefinitionError."""
@@ -208,6 +227,7 @@ class _Job:
     watch: Watch | None
     on_start: Callable[[Conductor, str], None] | None
     timeout_s: float | None
+    graph: str  #: digest of the task graph's file
 
     def carry_out(self) -> RunResult:
         settings = self.engine.settings
@@ -239,6 +259,7 @@ class _Job:
                 "integration_branch": base.integration_branch,
                 "settings": policy_settings(self.engine.settings),
                 "files": _digests(self.definitions.files),
+                "graph": self.graph,
             },
         )
 
@@ -255,7 +276,7 @@ class _Job:
 
     async def _serve(self, base: Base) -> Ended:
         engine = self.engine
-        recorder = Recorder(self.store, self.run)
+        recorder = Recorder(self.store, self.run, engine.project.home / "ledger" / self.run)
         site = Site(
             run=self.run,
             feature=self.feature,
@@ -397,9 +418,11 @@ def _reasons(ended: Ended) -> list[Json]:
 
 
 def _digests(files: Mapping[str, bytes]) -> dict[str, Json]:
-    import hashlib
-
     return {path: f"sha256:{hashlib.sha256(text).hexdigest()}" for path, text in files.items()}
+
+
+def _file_digest(path: Path) -> str:
+    return f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
 
 
 def _new_run_id() -> str:

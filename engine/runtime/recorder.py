@@ -7,14 +7,18 @@ the ledger holds is then known only to the next engine that reads it.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from pathlib import Path
 
 from engine.errors import EngineError, StoreError
 from engine.ledger import Draft, Sealed
+from engine.ledger.export import Exporter
 from engine.store import Change, Store
+
+EXPORT_EVERY_S = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,9 +32,12 @@ class _Request:
 class Recorder:
     """Writes entries and state changes of one run from the event loop, through one writing thread."""
 
-    def __init__(self, store: Store, run: str) -> None:
+    def __init__(self, store: Store, run: str, folder: Path) -> None:
+        """Open the export of `run` in `folder`, repairing what a killed engine left of it."""
         self.store = store
         self.run = run
+        self._export = Exporter(folder, lambda after: store.lines(run, after=after))
+        self._exported_at = 0.0
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
         self._waiting: list[_Request] = []
         self._flusher: asyncio.Task[None] | None = None
@@ -59,6 +66,8 @@ class Recorder:
         """Wait for what is under way and end the writing thread."""
         if self._flusher is not None:
             await asyncio.wait([self._flusher])
+        if self._broken is None:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._export.catch_up)
         self._thread.shutdown(wait=True)
 
     async def _flush(self) -> None:
@@ -68,15 +77,11 @@ class Recorder:
                 batch, self._waiting = self._waiting, []
                 drafts = [draft for request in batch for draft in request.drafts]
                 changes = [change for request in batch for change in request.changes]
-                write = partial(
-                    self.store.append,
-                    self.run,
-                    drafts,
-                    changes,
-                    checkpoint=any(request.checkpoint for request in batch),
-                )
+                checkpoint = any(request.checkpoint for request in batch)
                 try:
-                    sealed = await loop.run_in_executor(self._thread, write)
+                    sealed = await loop.run_in_executor(
+                        self._thread, self._write, drafts, changes, checkpoint
+                    )
                 except EngineError as error:
                     self._fail(batch, error)
                     return
@@ -88,6 +93,17 @@ class Recorder:
                 self._answer(batch, sealed)
         finally:
             self._flusher = None
+
+    def _write(
+        self, drafts: Sequence[Draft], changes: Sequence[Change], checkpoint: bool
+    ) -> list[Sealed]:
+        """Commit, and let the export follow at most a second behind."""
+        sealed = self.store.append(self.run, drafts, changes, checkpoint=checkpoint)
+        now = time.monotonic()
+        if now - self._exported_at > EXPORT_EVERY_S:
+            self._export.catch_up()
+            self._exported_at = now
+        return sealed
 
     def _answer(self, batch: Sequence[_Request], sealed: Sequence[Sealed]) -> None:
         position = 0
