@@ -221,6 +221,7 @@ class Delivery:
             worker_id=slot,
             attempt=workspace.attempt,
             lock_fd=self._site.lock_fd,
+            extra_env=self._repository.child_environment(),
         )
         await self._record(
             EntryType.WORKER_STARTED,
@@ -305,10 +306,11 @@ class Delivery:
             task=workspace.task,
         )
         ok = result.result == "ok"
+        code = f"{result.reason_code}: " if result.reason_code and not ok else ""
         return {
             "worker": plugin.id,
-            "failure_class": "" if ok else "exit",
-            "message": result.reason,
+            "failure_class": "" if ok else "not_started" if result.result == "na" else "exit",
+            "message": f"{code}{result.reason}",
             "exit_code": result.exit_code,
             "tokens": 0,
             "cost_micros": 0,

@@ -27,6 +27,7 @@ from engine.handlers import Handlers
 from engine.ledger import EntryType, note
 from engine.plugins import discover
 from engine.policy import PolicySet
+from engine.programs import reap
 from engine.runtime.conductor import Clock, Conductor, Ended, Waiting
 from engine.runtime.delivery import Delivery, Site, policy_settings
 from engine.runtime.home import ignore
@@ -238,6 +239,7 @@ class _Job:
             self._create(base, now)
         else:
             self._check_bundle()
+            reap((), run=self.run)
             self.store.take_over(self.run, at=now, body={"recovered": list(notes)})
         ended = asyncio.run(self._serve(base))
         status = _status(ended)
@@ -286,7 +288,9 @@ class _Job:
             bundle=self.definitions.digest,
             lock_fd=self.lock_fd,
             contracts=engine.contracts(),
-            plugins=discover([folder("plugins")], engine.contracts()),
+            plugins=discover(
+                [folder("plugins"), engine.project.home / "plugins"], engine.contracts()
+            ),
             base=base,
         )
         delivery = Delivery(site, self.repository, recorder, engine.clock)

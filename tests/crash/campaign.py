@@ -50,7 +50,7 @@ def campaign(kills: int, seed: int) -> Counter[str]:
     """Return counts after at least `kills` kills."""
     chance = random.Random(seed)
     counts: Counter[str] = Counter()
-    while counts["kills"] < kills:
+    while counts["kills"] < kills and counts["wrong"] + counts["stuck"] < 5:
         folder = Path(tempfile.mkdtemp(prefix="engine-chaos-"))
         try:
             one_round(folder, chance, counts, most=min(8, kills - counts["kills"]))
