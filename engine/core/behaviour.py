@@ -57,7 +57,7 @@ from engine.core.model import (
     Verdict,
     VerdictRequested,
 )
-from engine.feel import FeelError
+from engine.errors import DefinitionError
 
 if TYPE_CHECKING:
     from engine.core.process import Token
@@ -146,7 +146,7 @@ def _decide(x: Execution, token: Token) -> None:
         raise Trouble("DECISION", f"the bundle has no decision {wanted!r}")
     try:
         record, wrong = decision.explain(view.variables)
-    except FeelError as error:
+    except DefinitionError as error:
         raise Trouble("DECISION", f"decision {wanted} cannot be evaluated: {error}") from error
     x.emit(
         DecisionEvaluated(

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
+
 import pytest
 
+from engine.core import behaviour
 from engine.core.model import (
     BpmnErrorThrown,
     ChildCancelled,
     ChildEnded,
     ChildRequested,
+    DecisionEvaluated,
     ElementActivated,
     ElementCompleted,
     ElementTerminated,
@@ -488,3 +493,68 @@ def test_an_unknown_process_is_refused() -> None:
     definitions = bundle({"q": "start s\nend e\ns -> e"})
     with pytest.raises(DefinitionError, match=r"the bundle has no process 'p'\. It has q"):
         begin(definitions)
+
+
+def test_an_instance_is_whole_again_after_an_exception(monkeypatch: pytest.MonkeyPatch) -> None:
+    definitions = bundle(WORK)
+    instance = begin(definitions, {"amount": 3}).instance
+    expected = done(definitions, instance, "Work#1.1")
+    instance = begin(definitions, {"amount": 3}).instance
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(behaviour, "enter", broken)
+        with pytest.raises(RuntimeError, match="a bug"):
+            done(definitions, instance, "Work#1.1")
+    assert done(definitions, instance, "Work#1.1") == expected
+
+
+def test_an_instance_with_nothing_open_is_an_error_and_not_a_stall(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    definitions = bundle(WORK)
+    instance = begin(definitions).instance
+    monkeypatch.setattr(behaviour, "enter", lambda x, token: None)
+    with pytest.raises(IntegrityError, match="has nothing open and has not ended"):
+        done(definitions, instance, "Work#1.1")
+
+
+DECISION = """
+start Start
+rule Decide  decision=retry; result=answer
+end End
+Start -> Decide -> End
+"""
+
+
+def test_a_decision_leaves_its_full_record() -> None:
+    dmn = (Path(__file__).parent / "diagrams" / "retry.dmn").read_bytes()
+    step = begin(bundle(DECISION, retry_dmn=dmn), {"attempt": 1})
+    (decided,) = [event for event in step.events if isinstance(event, DecisionEvaluated)]
+    assert (decided.decision, decided.value, decided.definition) == (
+        "retry",
+        "again",
+        hashlib.sha256(dmn).hexdigest(),
+    )
+    assert isinstance(decided.record, dict)
+    (table,) = decided.record["decisions"]
+    assert table["inputs"] == {"attempt": 1}
+    assert [rule["id"] for rule in table["rules"]] == ["Rule_again"]
+
+
+def test_a_decision_that_contradicts_itself_is_an_incident() -> None:
+    dmn = (Path(__file__).parent / "diagrams" / "retry.dmn").read_bytes()
+    both = dmn.replace(b'"FIRST"', b'"UNIQUE"').replace(b"<text>3</text>", b"<text>&lt; 4</text>")
+    step = begin(bundle(DECISION, retry_dmn=both), {"attempt": 1})
+    raised = step.events[-1]
+    assert isinstance(raised, IncidentRaised)
+    assert (raised.code, step.instance.state) == ("DECISION", "active")
+
+
+def test_expressions_take_the_time_from_the_fact() -> None:
+    text = "start S\nservice W  type=w; in due = now()\nend E\nS -> W -> E"
+    created = begin(bundle(text)).events[-1]
+    assert isinstance(created, JobCreated)
+    assert created.job.variables == {"due": "2026-03-01T12:00:00Z"}
