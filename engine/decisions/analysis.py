@@ -162,6 +162,7 @@ class _Inspector:
         checks = CellChecks(
             report=report,
             compiler=self.compiler,
+            scope=names,
             names=names | self.builtins | self.implicit,
             types=place.types,
             wrong_type="warning" if self.camunda else "error",

@@ -33,7 +33,16 @@ from engine.decisions.model import (
     ServiceElement,
     Text,
 )
-from engine.decisions.plan import DecisionStep, HitPolicyViolation, InputStep, Plan, Step, generate
+from engine.decisions.plan import (
+    DecisionStep,
+    HitPolicyViolation,
+    InputStep,
+    Plan,
+    Step,
+    decision_step,
+    generate,
+    input_step,
+)
 from engine.decisions.reader import MAX_BYTES, read
 from engine.decisions.tables import DecisionRun
 from engine.errors import DefinitionError
@@ -251,14 +260,8 @@ class DecisionModel:
         return self._steps[node.key]
 
     def _input(self, node: Node) -> InputStep:
-        element = node.element
-        paths = self._paths(node.key.namespace)
-        return InputStep(
-            node=node,
-            names=tuple(dict.fromkeys((element.variable.name, element.name))),
-            paths=paths,
-            type=self._type_of(node),
-        )
+        names = tuple(dict.fromkeys((node.element.variable.name, node.element.name)))
+        return input_step(node, names, self._paths(node.key.namespace), self._type_of(node))
 
     def _paths(self, namespace: str) -> tuple[str, ...]:
         """Return the names under which files of the model import the file of `namespace`."""
@@ -280,13 +283,12 @@ class DecisionModel:
         logic: Eval | None = None
         if element.logic is not None:
             logic = compiler.expression(element.logic, self.names_in_scope(node))
-        return DecisionStep(
-            node=node,
+        return decision_step(
+            node,
             logic=logic,
-            type=self._type_of(node),
+            type_=self._type_of(node),
             sees=self._sees(node),
             knowledge=self._knowledge(node),
-            all_inputs=node.file.dialect == "camunda",
         )
 
     def _sees(self, node: Node) -> tuple[tuple[str, tuple[str, ...], Key], ...]:
@@ -399,15 +401,7 @@ class DecisionModel:
 
     def _given(self, key: Key, inputs: Mapping[str, Value], run: Run) -> Value:
         """Return the value of a service's input, found by name and coerced."""
-        node = self.graph.nodes[key]
-        element = node.element
-        step = InputStep(
-            node=node,
-            names=tuple(dict.fromkeys((element.variable.name, element.name))),
-            paths=self._paths(key.namespace),
-            type=self._type_of(node),
-        )
-        return step.read(inputs, run)
+        return self._input(self.graph.nodes[key]).read(inputs, run)
 
 
 def _content(source: Source, name: str) -> tuple[bytes, str]:

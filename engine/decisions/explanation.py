@@ -60,9 +60,7 @@ class MatchedRule:
     id: str
     row: int  #: counted from 1
     annotations: tuple[str, ...]
-    outputs: Mapping[
-        str, Value
-    ]  #: by output name; a single column without a name is called "output"
+    outputs: Mapping[str, Value]  #: by output name; a single column without a name is "output"
 
     def to_json(self) -> dict[str, object]:
         """Return plain values."""

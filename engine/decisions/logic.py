@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Final, TypeAlias
 
 from engine.decisions.cells import NotConstant, constant, static
@@ -43,16 +44,20 @@ from engine.feel import (
     parse,
     parse_unary_tests,
 )
-from engine.feel.ast import Node, UnaryTests
+from engine.feel.ast import Name, Node, UnaryTests
 from engine.feel.traversal import call, domain_items, snapshot
 from engine.feel.types import Type, coerce
+from engine.feel.values import native, number
 
 Scope: TypeAlias = dict[str, Value]
 Eval: TypeAlias = Callable[[Run, Scope], Value]
 Externals: TypeAlias = Mapping[str, Callable[..., Value]]
 Names: TypeAlias = frozenset[str]
 
+_DASH: Final = parse_unary_tests("-")
 _WORDS: Final = re.compile(r"[^\W\d][\w-]*(?: [\w-]+)+")  #: several words and nothing else
+#: Text and numbers without anything special, which most output cells are; they need no parser.
+_LITERAL: Final = re.compile(r'"([^"\\]*)"|([0-9]{1,30}(?:\.[0-9]{1,4})?)', re.ASCII)
 NO_NAMES: Final[Names] = frozenset()
 
 
@@ -97,6 +102,7 @@ class Compiler:
         self.strict = strict
         self.faults: list[tuple[str, DefinitionError]] = []  #: rule of the lint, and the fault
         self._tests: dict[tuple[str, Names], Test] = {}
+        self._several: dict[Names, Names] = {}
 
     def expression(self, boxed: Expression, names: Names) -> Eval:
         """Return a boxed expression as a function; its value has the type it declares.
@@ -124,9 +130,13 @@ class Compiler:
 
     def text(self, text: Text, names: Names) -> Eval:
         """Return a FEEL expression as a function."""
+        if plain := _LITERAL.fullmatch(text.text):
+            return Constant(plain[1] if plain[1] is not None else number(Decimal(plain[2])))
         tree = self.parsed(text, names)
         if isinstance(tree, DefinitionError):
             return _raising(tree)
+        if isinstance(tree, Name) and tree.name in names:
+            return _variable(tree.name)
         try:
             return Constant(constant(tree))
         except NotConstant:
@@ -135,7 +145,7 @@ class Compiler:
     def parsed(self, text: Text, names: Names) -> Node | DefinitionError:
         """Return the syntax tree, or the fault when not strict."""
         try:
-            return parse(text.text, names | self.members, self.dialect, self.types)
+            return parse(text.text, self._known(names), self.dialect, self.types)
         except FeelError as error:
             return self._fault(self._placed(error, text), "syntax")
 
@@ -148,11 +158,17 @@ class Compiler:
 
     # --- FEEL ---
 
+    def _known(self, names: Names) -> Names:
+        """Return the names that the parser must know beforehand."""
+        if names not in self._several:
+            self._several[names] = multi_word(names) | self.members
+        return self._several[names]
+
     def _test(self, text: Text, names: Names) -> Test:
         if text.text in ("", "-"):
-            return Test(text.text, UnaryTests(0, 0, ()), DASH, lambda run, value, scope: True)
+            return Test(text.text, _DASH, DASH, lambda run, value, scope: True)
         try:
-            tree = parse_unary_tests(text.text, names | self.members, self.dialect, self.types)
+            tree = parse_unary_tests(text.text, self._known(names), self.dialect, self.types)
         except FeelError as error:
             raising = _raising(self._fault(self._placed(error, text), "syntax"))
             return Test(text.text, None, None, lambda run, value, scope: raising(run, scope))
@@ -428,6 +444,11 @@ def _answers(
             return None
         found.append(answer)
     return found
+
+
+def _variable(name: str) -> Eval:
+    """Return what reads a variable that is known to be in scope."""
+    return lambda run, scope: native(scope.get(name))
 
 
 def _raising(error: DefinitionError) -> Eval:

@@ -55,6 +55,12 @@ GUARDS: Final[Mapping[Type, str]] = {
     STRING: "{v}.__class__ is str",
     BOOLEAN: "{v}.__class__ is bool",
 }
+#: Python types whose values are of a type as they are.
+ACCEPTS: Final[Mapping[Type, frozenset[type]]] = {
+    NUMBER: frozenset({type(None), int, Decimal}),
+    STRING: frozenset({type(None), str}),
+    BOOLEAN: frozenset({type(None), bool}),
+}
 KINDS: Final = {
     LiteralExpression: "literal expression",
     DecisionTable: "decision table",
@@ -81,11 +87,13 @@ class InputStep:
     node: Node
     names: tuple[str, ...]  #: names to look for, own first
     paths: tuple[str, ...]  #: import names under which it may also be given
+    accepts: frozenset[type]  #: Python types whose values are of this type as they are
     type: Type | None
 
     def read(self, inputs: Mapping[str, Value], run: Run) -> Value:
         """Return the value with its type; null with a warning when it does not fit."""
-        return self.typed(self._find(inputs), run)
+        value = self._find(inputs) if self.paths else self._given(inputs)
+        return value if value.__class__ in self.accepts else self.typed(value, run)
 
     def typed(self, value: Value, run: Run) -> Value:
         """Return a value that came in with the type of this input; text becomes a date where one is wanted."""
@@ -94,6 +102,12 @@ class InputStep:
             value = _temporal(value)
         return coerce(value, self.type, run)
 
+    def _given(self, inputs: Mapping[str, Value]) -> Value:
+        for name in self.names:
+            if name in inputs:
+                return inputs[name]
+        return None
+
     def _find(self, inputs: Mapping[str, Value]) -> Value:
         for path in self.paths:
             group = inputs.get(path)
@@ -101,10 +115,15 @@ class InputStep:
                 for name in self.names:
                     if name in group:
                         return group[name]
-        for name in self.names:
-            if name in inputs:
-                return inputs[name]
-        return None
+        return self._given(inputs)
+
+
+def input_step(
+    node: Node, names: tuple[str, ...], paths: tuple[str, ...], type_: Type | None
+) -> InputStep:
+    """Return the step for an input, or for a decision whose value is given like one."""
+    accepts = frozenset[type]() if type_ is None else ACCEPTS.get(type_, frozenset())
+    return InputStep(node=node, names=names, paths=paths, type=type_, accepts=accepts)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -112,6 +131,10 @@ class DecisionStep:
     """A decision: what it sees, and its logic."""
 
     node: Node
+    element: DecisionElement
+    kind: str  #: of the logic, for the record
+    policy: str  #: hit policy with aggregator, for the record
+    columns: tuple[str, ...]  #: input expressions, when the logic is a table
     logic: Eval | None  #: None: no logic, the value must come in
     type: Type | None
     sees: tuple[
@@ -119,12 +142,6 @@ class DecisionStep:
     ]  #: (import name or "", names, where the value comes from)
     knowledge: Scope  #: functions by name; imported ones in contexts by import name
     all_inputs: bool  #: Camunda: every input is in scope without being required
-
-    @property
-    def element(self) -> DecisionElement:
-        """Return the decision as written."""
-        assert isinstance(self.node.element, DecisionElement)
-        return self.node.element
 
     def scope(self, values: Mapping[Key, Value], inputs: Mapping[str, Value]) -> Scope:
         """Return the names in scope with their values."""
@@ -139,6 +156,35 @@ class DecisionStep:
 
 
 Step = InputStep | DecisionStep
+
+
+def decision_step(
+    node: Node,
+    *,
+    logic: Eval | None,
+    type_: Type | None,
+    sees: tuple[tuple[str, tuple[str, ...], Key], ...],
+    knowledge: Scope,
+) -> DecisionStep:
+    """Return the step for a decision."""
+    element = node.element
+    assert isinstance(element, DecisionElement)
+    table = element.logic if isinstance(element.logic, DecisionTable) else None
+    policy = table.hit_policy.value if table else ""
+    if table and table.aggregator:
+        policy += f" {table.aggregator.value}"
+    return DecisionStep(
+        node=node,
+        element=element,
+        kind="none" if element.logic is None else KINDS[type(element.logic)],
+        policy=policy,
+        columns=tuple(clause.expression.text for clause in table.inputs) if table else (),
+        logic=logic,
+        type=type_,
+        sees=sees,
+        knowledge=knowledge,
+        all_inputs=node.file.dialect == "camunda",
+    )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -203,7 +249,7 @@ def _temporal(text: str) -> Value:
 def _read(step: InputStep, inputs: Mapping[str, Value], run: DecisionRun) -> Value:
     before = len(run.notes) if run.notes is not None else 0
     value = step.read(inputs, run)
-    if run.notes is not None:
+    if run.notes is not None and len(run.notes) > before:
         run.notes[before:] = [
             type(n)(f"input {step.names[0]}: {n.message}", n.start, n.end)
             for n in run.notes[before:]
@@ -219,7 +265,7 @@ def _decide(
         found = native(inputs.get(element.variable.name, inputs.get(element.name)))
     else:
         found = step.logic(run, step.scope(values, inputs))
-    return coerce(found, step.type, run)
+    return found if step.type is None else coerce(found, step.type, run)
 
 
 def _recorded(
@@ -230,43 +276,30 @@ def _recorded(
     run.placed = 0
     run.answers = []
     value = _decide(step, values, inputs, run)
-    warnings = tuple(dict.fromkeys(note.message for note in run.notes))
+    warnings = tuple(dict.fromkeys([note.message for note in run.notes])) if run.notes else ()
     answers, run.answers = run.answers, None
     run.notes = kept
     logic = step.element.logic
-    root = next((a for a in reversed(answers) if a[0].table is logic), None)
-    outcome = _outcome(step, root and root[1].outcome, value, inputs)
+    root = next((a for a in reversed(answers) if a.table is logic), None) if answers else None
     return DecisionRecord(
         id=step.element.id,
         name=step.element.name,
-        kind=KINDS[type(logic)] if logic is not None else "none",
-        inputs=_inputs_of(step, root and root[2], values, inputs),
-        rules=tuple(
-            table.matched_rule(rule, outputs)
-            for table, answer, _, found in answers
-            for rule, outputs in zip(answer.rules, found, strict=True)
-        ),
+        kind=step.kind,
+        inputs=_inputs_of(step, root.values if root else None, values, inputs),
+        rules=tuple([rule for answer in answers for rule in answer.rules]),
         value=value,
-        outcome=outcome,
-        hit_policy=_policy_of(logic),
+        outcome=root.outcome if root else _outcome(step, inputs),
+        hit_policy=step.policy,
         warnings=warnings,
     )
 
 
-def _policy_of(logic: object) -> str:
-    if not isinstance(logic, DecisionTable):
-        return ""
-    folded = f" {logic.aggregator.value}" if logic.aggregator else ""
-    return logic.hit_policy.value + folded
-
-
-def _outcome(
-    step: DecisionStep, table: Outcome | None, value: Value, inputs: Mapping[str, Value]
-) -> Outcome:
-    if step.logic is None:
-        names = (step.element.variable.name, step.element.name)
-        return Outcome.GIVEN if any(n in inputs for n in names) else Outcome.MISSING
-    return Outcome.EVALUATED if table is None else table
+def _outcome(step: DecisionStep, inputs: Mapping[str, Value]) -> Outcome:
+    """Return how a decision that is no table came to its value."""
+    if step.logic is not None:
+        return Outcome.EVALUATED
+    names = (step.element.variable.name, step.element.name)
+    return Outcome.GIVEN if any(name in inputs for name in names) else Outcome.MISSING
 
 
 def _inputs_of(
@@ -277,9 +310,8 @@ def _inputs_of(
 ) -> dict[str, Value]:
     """Return what the decision looked at: the columns of a table, or the required variables."""
     logic = step.element.logic
-    if columns is not None and isinstance(logic, DecisionTable):
-        texts = [clause.expression.text for clause in logic.inputs]
-        return dict(zip(texts, columns, strict=True))
+    if columns is not None:
+        return dict(zip(step.columns, columns, strict=True))
     found = {
         f"{path}.{names[0]}" if path else names[0]: values.get(key)
         for path, names, key in step.sees

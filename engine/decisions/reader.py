@@ -618,9 +618,7 @@ class _Reader:
         for kind, wanted in (("inputEntry", inputs), ("outputEntry", outputs)):
             if len(entries[kind]) != wanted:
                 raise self.error(e, f"{wanted} <{kind}>", f"{len(entries[kind])}")
-        notes = [
-            (c.findtext(f"{{{self.ns}}}text") or "") for c in self.children(e, "annotationEntry")
-        ]
+        notes = [self.child_text(c, "text") for c in self.children(e, "annotationEntry")]
         notes.append(self.child_text(e, "description"))
         return Rule(
             id=e.get("id") or f"rule_{row}",
@@ -637,17 +635,12 @@ class _Reader:
 
     # --- XML ---
 
-    def children(self, e: etree._Element, name: str | None = None) -> Iterator[etree._Element]:
-        """Yield the child elements in the DMN namespace, of one name or all."""
-        for child in e:
-            if not isinstance(child.tag, str):  # an entity reference that was not resolved
-                raise self.error(e, "text without entities", "an entity reference")
-            qname = etree.QName(child)
-            if qname.namespace == self.ns and name in (None, qname.localname):
-                yield child
+    def children(self, e: etree._Element, name: str = "*") -> Iterator[etree._Element]:
+        """Return the child elements in the DMN namespace, of one name or all."""
+        return e.iterchildren(f"{{{self.ns}}}{name}")
 
     def child(self, e: etree._Element, name: str) -> etree._Element | None:
-        return next(self.children(e, name), None)
+        return e.find(f"{{{self.ns}}}{name}")
 
     def child_text(self, e: etree._Element, name: str) -> str:
         found = self.child(e, name)

@@ -27,7 +27,8 @@ class CellChecks:
 
     report: Report
     compiler: Compiler
-    names: Names  #: in scope, built-in functions included
+    scope: Names  #: names in scope
+    names: Names  #: the same, and built-in functions and whatever else is known
     types: Mapping[str, str]  #: type references of the variables in scope
     wrong_type: Severity  #: Camunda does not enforce types, so there it is a warning
     bare_word: Severity  #: Camunda may find any process variable, so there it is a warning
@@ -152,11 +153,11 @@ class CellChecks:
         values: list[Value] | None,
         allowed: Static | None,
     ) -> None:
-        tree = self.compiler.parsed(cell, self.names)
+        tree = self.compiler.parsed(cell, self.scope)
         if isinstance(tree, DefinitionError):
             return
         self._words(rule, cell, [tree])
-        made = self.compiler.text(cell, self.names)
+        made = self.compiler.text(cell, self.scope)
         if not isinstance(made, Constant) or made.value is None:
             return
         name = clause.name or clause.label or "the output"

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from engine.decisions.cells import NotConstant, constant
 from engine.decisions.columns import DASH, Column, Kind, Static, build
@@ -37,12 +38,20 @@ if TYPE_CHECKING:
 MAX_RECORDED: Final = 1000  #: matched rules that one evaluation remembers
 
 
+class Recorded(NamedTuple):
+    """What one table answered."""
+
+    table: DecisionTable
+    outcome: Outcome
+    values: list[Value]  #: of the input columns
+    rules: tuple[MatchedRule, ...]
+
+
 class DecisionRun(Run):
     """An evaluation that also remembers what tables answered."""
 
     violations: list[str] | None = None  #: sentences; None until there is one
-    answers: list[tuple[Table, Answer, list[Value], list[Outputs]]] | None = (
-        None  #: None: do not record
+    answers: list[Recorded] | None = None  #: None: do not record
     )
 
 
@@ -64,6 +73,7 @@ class Table:
         self.tests = tests  #: by rule, then by column
         self.outputs = outputs  #: by rule, then by column
         self.columns = columns
+        self._rules: dict[int, MatchedRule] = {}  #: records of rules whose outputs are constants
         self.open_ = 0  #: rules with a cell that is not constant
         for column in columns:
             self.open_ |= column.open_
@@ -87,18 +97,26 @@ class Table:
     def answer(self, run: Run, scope: Scope, values: list[Value]) -> Answer:
         """Return the answer with the rules that count."""
         notes, run.notes = run.notes, None  # a cell that does not hold needs no reason …
-        matched = self.matching(run, scope, values)
+        mask = self.match(*values)
+        matched = self._matching(mask, run, scope, values)
         run.notes = notes
         if not matched and notes is not None:
-            self.match_plain(run, scope, values)  # … unless no rule matches at all
+            self._explain_miss(mask, run, scope, values)  # … unless no rule matches at all
         return answer(self.policy, matched, lambda rule: self.rule_outputs(rule, run, scope))
 
-    def matching(self, run: Run, scope: Scope, values: list[Value]) -> list[int]:
+    def _matching(self, mask: int, run: Run, scope: Scope, values: list[Value]) -> list[int]:
         """Return the rules that match, ascending; under FIRST only the first."""
-        mask = self.match(*values)
         if mask < 0:
             return self.match_plain(run, scope, values)
         return self.settle(mask, run, scope, values)
+
+    def _explain_miss(self, mask: int, run: Run, scope: Scope, values: list[Value]) -> None:
+        """Note what may be the reason that no rule matches: a null, or a cell that gives null."""
+        for clause, value in zip(self.table.inputs, values, strict=True):
+            if value is None:
+                run.null(f"{clause.expression.text} is null")
+        if mask < 0 or self.open_:
+            self.match_plain(run, scope, values)
 
     def settle(self, mask: int, run: Run, scope: Scope, values: Sequence[Value]) -> list[int]:
         """Return the rules of `mask` of which also the cells that are not constant hold."""
@@ -136,37 +154,50 @@ class Table:
 
     def rule_outputs(self, rule: int, run: Run, scope: Scope) -> Outputs:
         """Return the outputs of one rule."""
+        fixed = self.fixed[rule]
+        if fixed is not None:
+            return fixed
         return tuple(output(run, scope) for output in self.outputs[rule])
+
+    @cached_property
+    def fixed(self) -> tuple[Outputs | None, ...]:
+        """The outputs of each rule whose outputs are all constants."""
+        from engine.decisions.logic import Constant
+
+        found = []
+        for row in self.outputs:
+            values = tuple(o.value for o in row if isinstance(o, Constant))
+            found.append(values if len(values) == len(row) else None)
+        return tuple(found)
 
     @cached_property
     def match(self) -> Match:
         """The generated function from input values to the mask of rules, or -1 to decline."""
         return generate_match(self.columns, len(self.tests))
 
-    @cached_property
+    @property
     def constant_outputs(self) -> tuple[Outputs, ...] | None:
-        """The outputs of all rules when all are constants."""
-        from engine.decisions.logic import Constant
+        """Return the outputs of all rules when all are constants."""
+        found = tuple(row for row in self.fixed if row is not None)
+        return found if len(found) == len(self.fixed) else None
 
-        found = []
-        for row in self.outputs:
-            values = tuple(o.value for o in row if isinstance(o, Constant))
-            if len(values) != len(row):
-                return None
-            found.append(values)
-        return tuple(found)
-
-    def matched_rule(self, rule: int, outputs: Outputs) -> MatchedRule:
+    def matched_rule(self, rule: int, run: Run, scope: Scope) -> MatchedRule:
         """Return the record of one rule."""
+        if rule in self._rules:
+            return self._rules[rule]
         written = self.table.rules[rule]
         names = self.policy.names
         shown = ("output",) if len(names) == 1 and not names[0] else names
-        return MatchedRule(
+        outputs = self.rule_outputs(rule, run, scope)
+        made = MatchedRule(
             id=written.id,
             row=written.row,
             annotations=written.annotations,
-            outputs=dict(zip(shown, outputs, strict=True)),
+            outputs=MappingProxyType(dict(zip(shown, outputs, strict=True))),
         )
+        if self.fixed[rule] is not None:
+            self._rules[rule] = made
+        return made
 
     def _open_hold(self, rule: int, run: Run, scope: Scope, values: Sequence[Value]) -> bool:
         return all(
@@ -178,10 +209,10 @@ class Table:
     def _record(self, run: DecisionRun, found: Answer, scope: Scope, values: list[Value]) -> None:
         assert run.answers is not None
         if len(run.answers) < MAX_RECORDED:
-            notes, run.notes = run.notes, None
-            outputs = [self.rule_outputs(rule, run, scope) for rule in found.rules]
+            notes, run.notes = run.notes, None  # the reasons are there already
+            rules = tuple([self.matched_rule(rule, run, scope) for rule in found.rules])
             run.notes = notes
-            run.answers.append((self, found, values, outputs))
+            run.answers.append(Recorded(self.table, found.outcome, values, rules))
 
 
 def build_table(table: DecisionTable, compiler: Compiler, names: Names) -> Table:
