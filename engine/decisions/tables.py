@@ -52,7 +52,6 @@ class DecisionRun(Run):
 
     violations: list[str] | None = None  #: sentences; None until there is one
     answers: list[Recorded] | None = None  #: None: do not record
-    )
 
 
 class Table:
