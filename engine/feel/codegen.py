@@ -191,7 +191,7 @@ class Generator:
 
     def globals(self) -> dict[str, object]:
         """Return what the module needs as its globals."""
-        return OPERATIONS | {f"k{i}": value for i, value in enumerate(self._constants)}
+        return dict(OPERATIONS) | {f"k{i}": value for i, value in enumerate(self._constants)}
 
     def module(self, source: str) -> str:
         """Return `source` with the functions that parts of it became."""
@@ -375,17 +375,17 @@ class Generator:
     def _call(self, node: ast.Call, scope: Scope) -> str:
         arguments = "".join(f"{self._expression(a, scope)}, " for a in node.arguments)
         names = "" if node.names is None else f", {self.constant(node.names)}"
-        builtin = None
-        if isinstance(node.function, ast.Name) and not self._is_local(node.function.name, scope):
-            builtin = self.builtins.get(node.function.name)
-        if builtin is None or not isinstance(node.function, ast.Name):
+        if not isinstance(node.function, ast.Name) or node.function.name not in self.builtins:
             return f"call(r, {self._expression(node.function, scope)}, ({arguments}){names})"
+        name = node.function.name
+        builtin = self.builtins[name]
         if builtin.needs:
             self.needs.add(builtin.needs)
-        if node.function.name in self.declared:  # a variable hides the function if it is one itself
+        if name in self.declared or self._is_local(name, scope):  # it counts if it is a function
             own = self._builtin_value(builtin)
-            bound, name = self._bound(self._name(node.function.name, scope))
-            return f"call(r, {name} if type({bound}) is Function else {own}, ({arguments}){names})"
+            bound, variable = self._bound(self._name(name, scope))
+            chosen = f"{variable} if type({bound}) is Function else {own}"
+            return f"call(r, {chosen}, ({arguments}){names})"
         return f"{self.constant(builtin.call)}(r, ({arguments}){names})"
 
     @staticmethod

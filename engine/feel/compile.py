@@ -15,8 +15,9 @@ from engine.feel.codegen import Generator
 from engine.feel.errors import FeelError, FeelWarning
 from engine.feel.parser import parse, parse_unary_tests
 from engine.feel.run import Run
+from engine.feel.temporal import DateTime
 from engine.feel.types import Type
-from engine.feel.values import DateTime, Value, from_json, native
+from engine.feel.values import Value, from_json, native
 
 Dialect: TypeAlias = Literal["dmn", "camunda"]
 Externals: TypeAlias = Mapping[str, Callable[..., Value]]
@@ -113,7 +114,8 @@ class _Compiled:
         return run
 
     def _evaluate(self, run: Run, *arguments: Value) -> Result:
-        run.notes = notes = []
+        notes: list[FeelWarning] = []
+        run.notes = notes
         value = _guarded(self._chosen(run), *arguments)
         size = len(self.text)
         placed = (n if n.start >= 0 else FeelWarning(n.message, 0, size) for n in notes)

@@ -47,7 +47,7 @@ def name_at(text: str, position: int) -> str:
 def is_name_sign(sign: str, first: bool = False) -> bool:
     """Whether a sign may be part of a word."""
     if sign < "\x80":
-        return sign.isalnum() and not (first and sign.isdigit()) or sign == "_"
+        return (sign.isalnum() and not (first and sign.isdigit())) or sign == "_"
     ranges = _LETTERS[:-_MARKS] if first else _LETTERS
     return any(low <= ord(sign) <= high for low, high in ranges)
 

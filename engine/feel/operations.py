@@ -121,7 +121,7 @@ def _temporal(
     return _no_value(run, a, sign, b) if result is None else result
 
 
-def _no_value(run: Run, a: Value, sign: str, b: Value) -> None:
+def _no_value(run: Run, a: Value, sign: str, b: Value) -> Value:
     return run.null(f"{kind(a)} {sign} {kind(b)} has no value")
 
 
@@ -287,13 +287,14 @@ def between(run: Run, value: Value, low: Value, high: Value) -> bool | None:
 def _equal_parts(run: Run, a: Value, b: Value, depth: int) -> bool | None:
     """Compare values that have parts, or that came in as foreign types."""
     if depth > MAX_COMPARED_DEPTH:
-        return run.null(f"the values nest deeper than {MAX_COMPARED_DEPTH} levels")
+        run.null(f"the values nest deeper than {MAX_COMPARED_DEPTH} levels")
+        return None
     kind_of = type(a)
     if kind_of is not type(b) and not (kind_of in NUMBERS and type(b) in NUMBERS):
         return False if a is None or b is None else _no_value(run, a, "=", b)
     if kind_of in _CLOCKS:  # fractions of a second do not count (DMN 1.5, table 53)
         (local_a, at_a), (local_b, at_b) = a.key, b.key
-        return local_a == local_b and at_a // SECOND == at_b // SECOND
+        return bool(local_a == local_b and at_a // SECOND == at_b // SECOND)
     if kind_of is list:
         run.spend(len(a) >> 3)
         return len(a) == len(b) and all(
@@ -388,9 +389,10 @@ def in_range(run: Run, value: Value, range_: Range) -> bool | None:
         )
     low, high = compare(value, range_.start), compare(value, range_.end)
     if low is None or high is None:
-        return run.null(f"{kind(value)} in {kind(range_.start)}..{kind(range_.end)} has no value")
-    return (low > 0 or low == 0 and range_.start_included) and (
-        high < 0 or high == 0 and range_.end_included
+        run.null(f"{kind(value)} in {kind(range_.start)}..{kind(range_.end)} has no value")
+        return None
+    return (low > 0 or (low == 0 and range_.start_included)) and (
+        high < 0 or (high == 0 and range_.end_included)
     )
 
 
@@ -436,7 +438,7 @@ def both(run: Run, a: Value, b: Value) -> bool | None:
     return True if a is True and b is True else None
 
 
-def undecided(run: Run, *operands: Value) -> None:
+def undecided(run: Run, *operands: Value) -> Value:
     """Answer null for `and` and `or`, with the reason if an operand is no truth value."""
     for operand in operands:
         if operand is not None and operand is not True and operand is not False:

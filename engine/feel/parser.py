@@ -25,15 +25,31 @@ MAX_CHAIN: Final = 100  #: comparisons or path steps in a row
 MAX_TERMS: Final = 500  #: terms of a sum, factors of a product
 MAX_PARTS: Final = 100_000  #: operands of an expression
 
-_OPERATOR: Final = re.compile(rf"\*\*|<=|>=|!=|[-+*/<>=]|(?:and|or|in|between)(?!\w)", re.ASCII)
-_INSTANCE_OF: Final = re.compile(rf"instance\s+of(?!\w)")
+_OPERATOR: Final = re.compile(r"\*\*|<=|>=|!=|[-+*/<>=]|(?:and|or|in|between)(?!\w)", re.ASCII)
+_INSTANCE_OF: Final = re.compile(r"instance\s+of(?!\w)")
 _TEST_OPERATOR: Final = re.compile(r"<=|>=|!=|<|>|=")
 _LEVELS: Final = {
     "or": 1, "and": 2, "=": 3, "!=": 3, "<": 3, "<=": 3, ">": 3, ">=": 3, "between": 3, "in": 3,
     "+": 4, "-": 4, "*": 5, "/": 5, "**": 6,
 }  # fmt: skip
 _KEYWORDS: Final = frozenset(
-    "if then else for in return some every satisfies and or between instance function external".split()
+    [
+        "if",
+        "then",
+        "else",
+        "for",
+        "in",
+        "return",
+        "some",
+        "every",
+        "satisfies",
+        "and",
+        "or",
+        "between",
+        "instance",
+        "function",
+        "external",
+    ]
 )
 _CONSTANTS: Final = {"true": True, "false": False, "null": None}
 
@@ -219,7 +235,7 @@ class _Parser(Scanner):
         self.nesting -= 1
         if self.take(")"):
             follow = _OPERATOR.match(self.text, self.position)
-            if several or not (follow and _LEVELS[follow[0]] > 3 or self.at_postfix()):
+            if several or not ((follow and _LEVELS[follow[0]] > 3) or self.at_postfix()):
                 return tuple(tests)
         if several:
             self.fail("a comma or )")
@@ -249,7 +265,7 @@ class _Parser(Scanner):
 
     def at_postfix(self) -> bool:
         text = self.text[self.position : self.position + 2]
-        return text[:1] in ("[", "(") or text[:1] == "." and text != ".."
+        return text[:1] in ("[", "(") or (text[:1] == "." and text != "..")
 
     def postfix(self, node: Node) -> Node:
         links = 0
@@ -405,15 +421,6 @@ class _Parser(Scanner):
         self.components.add(key)
         return ast.Entry(start, value.end, key, value)
 
-    def key(self) -> str:
-        if self.text.startswith('"', self.position):
-            literal = self.string()
-            assert isinstance(literal, ast.Literal)
-            return str(literal.value)
-        if self.camunda and self.text.startswith("`", self.position):
-            return self.back_ticked()
-        return self.new_name("a key")
-
     def word(self) -> Node:
         start = self.position
         word = self.word_here()
@@ -424,24 +431,28 @@ class _Parser(Scanner):
         if longest is not None:
             self.move(longest[1])
             return ast.Name(start, longest[1], longest[0])
-        if word in _KEYWORDS:
+        if word in _KEYWORDS and not (self.camunda and self.is_call_of(word)):
             return self.keyword_expression(word)
         self.move(end)
         if word in _CONSTANTS:
             return ast.Literal(start, end, _CONSTANTS[word])
         return ast.Name(start, end, word)
 
+    def is_call_of(self, word: str) -> bool:
+        """Whether a keyword is the name of a function here; Camunda has `and(…)` and `or(…)`."""
+        return word in ("and", "or") and self.text.startswith("(", self.position + len(word))
+
     def keyword_expression(self, word: str) -> Node:
-        match word:
-            case "if":
-                return self.inside(self.conditional)
-            case "for":
-                return self.inside(self.loop)
-            case "some" | "every":
-                return self.inside(self.quantified)
-            case "function":
-                return self.inside(self.function)
-        self.fail("a value")
+        rules: dict[str, Callable[[], Node]] = {
+            "if": self.conditional,
+            "for": self.loop,
+            "some": self.quantified,
+            "every": self.quantified,
+            "function": self.function,
+        }
+        if word not in rules:
+            self.fail("a value")
+        return self.inside(rules[word])
 
     def conditional(self) -> Node:
         start = self.position

@@ -13,7 +13,7 @@ from engine.feel.errors import FeelError, NoValue
 from engine.feel.run import Run
 
 if TYPE_CHECKING:
-    import regex
+    import regex  # type: ignore[import-untyped]  # the package has no types
 
 MAX_PATTERN: Final = 10_000  #: characters of a pattern
 MAX_REPEAT: Final = 65_535  #: in {n,m}
@@ -67,7 +67,7 @@ def replaced(run: Run, pattern: str, flags: str | None, text: str, replacement: 
         return "".join(parts)
 
     try:
-        return compiled.sub(fill, text, timeout=_patience(run, text))
+        return str(compiled.sub(fill, text, timeout=_patience(run, text)))
     except TimeoutError:
         raise _too_slow(pattern) from None
 
@@ -288,16 +288,16 @@ class _Pattern:
             return _SIGNS[sign]
         if sign in _ESCAPABLE:
             return _literal(sign)
-        if sign in ("p", "P") and self.peek() == "{":
-            end = self.text.find("}", self.position)
-            name = self.text[self.position + 1 : max(end, 0)]
-            if end < 0 or not name.replace("-", "").isalnum():
-                self.refuse("expected the name of a category or block in \\p{…}")
-            self.position = end + 1
-            if name.startswith("Is"):
-                name = "In" + name[2:].replace("-", "")
-            return f"\\{sign}{{{name}}}"
-        self.refuse(f"a backslash before {sign!r}")
+        if sign not in ("p", "P") or self.peek() != "{":
+            self.refuse(f"a backslash before {sign!r}")
+        end = self.text.find("}", self.position)
+        name = self.text[self.position + 1 : max(end, 0)]
+        if end < 0 or not name.replace("-", "").isalnum():
+            self.refuse("expected the name of a category or block in \\p{…}")
+        self.position = end + 1
+        if name.startswith("Is"):
+            name = "In" + name[2:].replace("-", "")
+        return f"\\{sign}{{{name}}}"
 
     def character_class(self) -> str:
         """Read what follows `[`, with the set to subtract if there is one."""

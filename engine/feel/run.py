@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from engine.feel.errors import FeelError, FeelWarning
-from engine.feel.values import DateTime, Value
+from engine.feel.temporal import DateTime
+from engine.feel.values import Value
 
 MAX_STEPS: Final = (
     1_000_000  #: items visited, produced and called for; 1 step is about a microsecond
@@ -31,7 +32,7 @@ class Run:
     placed: int = 0  #: how many notes have their place
     now: DateTime | None = None
     seed: str | None = None
-    externals: Mapping[str, Callable[..., Value]] = {}  # noqa: RUF012  (never changed, only replaced)
+    externals: Mapping[str, Callable[..., Value]] = {}
 
     def spend(self, steps: int) -> None:
         """Count work done. Raises FeelError when it is more than an evaluation may do."""
@@ -63,11 +64,12 @@ class Run:
         """End what `enter` began."""
         self.calls -= 1
 
-    def null(self, reason: str) -> None:
+    def null(self, reason: str) -> Value:
         """Answer null and remember why."""
         notes = self.notes
         if notes is not None and len(notes) < MAX_WARNINGS:
             notes.append(FeelWarning(reason, -1, -1))
+        return None
 
     def at(self, start: int, end: int, value: Value) -> Value:
         """Return `value`, giving the notes without a place that of the expression just evaluated."""

@@ -14,7 +14,7 @@ from engine.feel import ast
 from engine.feel.builtins import multi_word_names
 from engine.feel.errors import FeelError
 from engine.feel.names import COMPONENTS, KnownNames, name_at, normal, word_at
-from engine.feel.temporal import parse_temporal
+from engine.feel.temporal import loosened, parse_temporal
 from engine.feel.types import SIMPLE_TYPES, ContextOf, FunctionOf, ListOf, RangeOf, Type
 from engine.feel.values import CONTEXT
 
@@ -75,6 +75,13 @@ class Scanner:
             if not self.text.startswith("(", rest.end() if rest else found[1]):
                 return None
         return found
+
+    def key(self) -> str:
+        if self.text.startswith('"', self.position):
+            return str(self.string().value)
+        if self.camunda and self.text.startswith("`", self.position):
+            return self.back_ticked()
+        return self.new_name("a key")
 
     def component(self) -> str:
         """Read the name after a dot."""
@@ -143,10 +150,8 @@ class Scanner:
         """Go on behind a token."""
         self.end = position
         text = self.text
-        if (
-            position < len(text)
-            and text[position] in " \t\r\n/\u00a0\u2003"
-            or (position < len(text) and text[position].isspace())
+        if (position < len(text) and text[position] in " \t\r\n/\u00a0\u2003") or (
+            position < len(text) and text[position].isspace()
         ):
             found = SPACE.match(text, position)
             position = found.end() if found else position
@@ -186,7 +191,7 @@ class Scanner:
 
     # ---------------------------------------------------------------- literals
 
-    def string(self) -> Node:
+    def string(self) -> ast.Literal:
         start = self.position
         found = _STRING.match(self.text, start)
         if found is None:
@@ -206,7 +211,7 @@ class Scanner:
                 self.fail("a pair of surrogates", "one alone")
         return result
 
-    def number(self) -> Node:
+    def number(self) -> ast.Literal:
         start = self.position
         found = _NUMBER.match(self.text, start)
         if found is None:
@@ -218,17 +223,17 @@ class Scanner:
         self.move(found.end())
         return ast.Literal(start, found.end(), value)
 
-    def temporal(self) -> Node:
+    def temporal(self) -> ast.Literal:
         start = self.position
         self.move(start + 1)
         if not self.text.startswith('"', self.position):
             self.fail('a date, time or duration in double quotes after @, such as @"2024-12-31"')
         text = self.string()
-        assert isinstance(text, ast.Literal)
         try:
-            return ast.Literal(start, text.end, parse_temporal(text.value))
+            value = parse_temporal(loosened(text.value) if self.camunda else text.value)
         except ValueError:
-            return ast.Literal(start, text.end, None)
+            value = None
+        return ast.Literal(start, text.end, value)
 
     # ---------------------------------------------------------------- types
 

@@ -46,6 +46,8 @@ _DAYS = re.compile(
     r"(-)?P(?:([0-9]+)D)?(?:T(?=[0-9])(?:([0-9]+)H)?(?:([0-9]+)M)?(?:([0-9]+)(?:\.([0-9]*))?S)?)?",
     re.ASCII,
 )
+_OFFSET_ZONE = re.compile(r"(?:Z|[+-]\d\d:\d\d(?::\d\d)?)\[([^\]]+)\]$", re.ASCII)
+_NO_SECONDS = re.compile(r"((?:^|T)\d\d:\d\d)(?=$|Z|[+-]|@)", re.ASCII)
 _LONGEST_NUMBER = 20  #: digits of a duration's component
 
 
@@ -361,6 +363,17 @@ def parse_temporal(text: str) -> Temporal:
     return parse_time(text) if ":" in text else parse_date(text)
 
 
+def loosened(text: str) -> str:
+    """Return a date or time in the form of the standard: Camunda also takes times without seconds or with a leading
+    T, and an offset together with its zone.
+
+    >>> loosened("2018-04-29T09:30+02:00[Europe/Berlin]")
+    '2018-04-29T09:30:00@Europe/Berlin'
+    """
+    text = _OFFSET_ZONE.sub(r"@\1", text)
+    return _NO_SECONDS.sub(r"\1:00", text).removeprefix("T")
+
+
 def zone_offset(zone: str, date: Date, time: Time) -> int:
     """Return the seconds east of Greenwich that `zone` keeps at that local time."""
     from datetime import datetime
@@ -430,7 +443,7 @@ def _parse_offset(text: str) -> int | None:
     if text == "Z":
         return 0
     hours, minutes, *rest = (int(part) for part in text[1:].split(":"))
-    if minutes > 59 or rest and rest[0] > 59:
+    if minutes > 59 or (rest and rest[0] > 59):
         raise ValueError(f"{text!r} is no offset")
     seconds = hours * 3600 + minutes * 60 + (rest[0] if rest else 0)
     return -seconds if text[0] == "-" else seconds

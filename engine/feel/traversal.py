@@ -231,19 +231,22 @@ def domain_items(run: Run, domain: Value) -> Iterable[Value] | None:
     if type(domain) is Range:
         return _range_items(run, domain)
     if domain is None:
-        return run.null("expected a list to go through, but it is null")
+        run.null("expected a list to go through, but it is null")
+        return None
     return [domain]
 
 
 def _range_items(run: Run, range_: Range) -> Iterable[Value] | None:
     start, end = range_.start, range_.end
     first, last = _ordinal(start), _ordinal(end)
-    if first is None or last is None or type(start) is Date and type(end) is not Date:
-        return run.null(f"{kind(start)}..{kind(end)} has no next value")
+    if first is None or last is None or (type(start) is Date and type(end) is not Date):
+        run.null(f"{kind(start)}..{kind(end)} has no next value")
+        return None
     first += not range_.start_included
     last -= not range_.end_included
     if first > last:
-        return run.null("the range to go through ends before it starts")
+        run.null("the range to go through ends before it starts")
+        return None
     return _steps(start, first, last)
 
 

@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 import decimal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -125,7 +125,7 @@ def native(value: object) -> Value:
             return base(value)
     if isinstance(value, Mapping):
         return {str(key): item for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset) or isinstance(value, Sequence):
+    if isinstance(value, Sequence | Set):
         return list(value)
     return _from_datetime(value)
 
@@ -182,18 +182,18 @@ def _from_json(value: object, depth: int) -> Value:
         raise FeelError(
             f"expected at most {MAX_DEPTH} nested lists and contexts, but there are more"
         )
-    value = native(value)
-    kind_of = type(value)
+    found: Value = native(value)
+    kind_of = type(found)
     if kind_of is list:
-        return [_from_json(item, depth + 1) for item in value]
+        return [_from_json(item, depth + 1) for item in found]
     if kind_of is dict:
-        return {str(key): _from_json(item, depth + 1) for key, item in value.items()}
+        return {str(key): _from_json(item, depth + 1) for key, item in found.items()}
     if kind_of is int:
         try:
-            return number(value)
+            return number(found)
         except decimal.DecimalException as error:
-            raise FeelError(f"the number {hex(value)[:20]}… is beyond 10 ** 6144") from error
-    return value
+            raise FeelError(f"the number {hex(found)[:20]}… is beyond 10 ** 6144") from error
+    return found
 
 
 def _to_json(value: Value, depth: int) -> Value:

@@ -30,6 +30,7 @@ from engine.feel.temporal import (
 from engine.feel.values import NATIVE, Function, Parameter, Range, Value, kind, native, number
 
 Body = Callable[..., Value]
+MISSING: Final = object()  #: stands for an argument that was left out
 
 _TYPES: Final[Mapping[str, frozenset[type]]] = {
     "any": NATIVE,
@@ -104,29 +105,39 @@ class Signature:
         required = sum(not parameter.optional for parameter in self.parameters)
         return required <= count <= len(self.parameters)
 
-    def positional(self, arguments: Sequence[Value]) -> list[Value]:
-        """Return the arguments as the body wants them. Raises NoValue."""
-        parameters = self.parameters
+    def arranged(
+        self, arguments: Sequence[Value], names: Sequence[str] | None
+    ) -> list[Value] | None:
+        """Return one argument for each parameter, or None if they are too many, too few or named otherwise."""
+        if names is not None:
+            given = dict(zip(names, arguments, strict=True))
+            if self.is_variadic or given.keys() - {p.name for p in self.parameters}:
+                return None
+            return [given.get(p.name, MISSING if p.optional else None) for p in self.parameters]
+        if not self.takes(len(arguments)):
+            return None
         if self.is_variadic:
-            fixed = len(parameters) - 1
-            rest = [parameters[-1].fit(value) for value in arguments[fixed:]]
-            return [
-                *(p.fit(value) for p, value in zip(parameters, arguments[:fixed], strict=False)),
-                rest,
-            ]
-        return [
-            parameter.fit(value) for parameter, value in zip(parameters, arguments, strict=False)
-        ]
+            fixed = len(self.parameters) - 1
+            return [*arguments[:fixed], list(arguments[fixed:])]
+        return [*arguments, *[MISSING] * (len(self.parameters) - len(arguments))]
 
-    def named(self, given: Mapping[str, Value]) -> list[Value] | None:
-        """Return the arguments in order, or None if a name is not ours. Raises NoValue."""
-        if self.is_variadic:
-            return None
-        if given.keys() - {parameter.name for parameter in self.parameters}:
-            return None
+    def is_exact(self, arranged: list[Value]) -> bool:
+        """Whether the arguments have the kinds wanted, without any conversion."""
+        return all(
+            all(type(item) in p.types for item in value) if p.variadic else type(value) in p.types
+            for p, value in zip(self.parameters, arranged, strict=True)
+            if value is not MISSING
+        )
+
+    def fitted(self, arranged: list[Value]) -> list[Value]:
+        """Return the arguments as the body wants them. Raises NoValue."""
         return [
-            None if p.optional and p.name not in given else p.fit(given.get(p.name))
-            for p in self.parameters
+            None
+            if value is MISSING
+            else [p.fit(item) for item in value]
+            if p.variadic
+            else p.fit(value)
+            for p, value in zip(self.parameters, arranged, strict=True)
         ]
 
 
@@ -142,18 +153,18 @@ class Builtin:
     def call(
         self, run: Run, arguments: Sequence[Value], names: Sequence[str] | None = None
     ) -> Value:
-        """Call the first signature that fits."""
+        """Call the first signature whose kinds are those of the arguments, or that they can be converted to."""
+        possible = [
+            (signature, arranged)
+            for signature in self.signatures
+            if (arranged := signature.arranged(arguments, names)) is not None
+        ]
+        if len(possible) > 1:
+            possible.sort(key=lambda entry: not entry[0].is_exact(entry[1]))
         reason = ""
-        for signature in self.signatures:
+        for signature, arranged in possible:
             try:
-                if names is not None:
-                    values = signature.named(dict(zip(names, arguments, strict=True)))
-                    if values is None:
-                        continue
-                elif signature.takes(len(arguments)):
-                    values = signature.positional(arguments)
-                else:
-                    continue
+                values = signature.fitted(arranged)
             except (NoValue, DecimalException) as problem:
                 reason = reason or str(problem)
                 continue

@@ -28,7 +28,7 @@ def context(run: Run, entries: list[Value]) -> Value:
     result: dict[str, Value] = {}
     run.spend(len(entries))
     for entry in entries:
-        key, value = _key_and_value(entry)
+        key, value = key_and_value(entry)
         if key in result:
             raise NoValue(f"the key {key!r} is there twice")
         result[key] = value
@@ -70,7 +70,8 @@ def context_merge(run: Run, contexts: list[Value]) -> Value:
     return result
 
 
-def _key_and_value(entry: Value) -> tuple[str, Value]:
+def key_and_value(entry: Value) -> tuple[str, Value]:
+    """Return what an entry holds, as `get entries` writes it. Raises NoValue."""
     if type(entry) is not dict or "key" not in entry or "value" not in entry:
         raise NoValue("expected contexts with a `key` and a `value`")
     key = entry["key"]

@@ -40,7 +40,7 @@ def number(run: Run, value: Value) -> Value:
 def number_with_separators(run: Run, text: str, grouping: str | None, point: str | None) -> Value:
     if grouping not in (None, " ", ",", "."):
         raise NoValue("the grouping separator is a space, a comma, a period or null")
-    if point not in (None, ",", ".") or point is not None and point == grouping:
+    if point not in (None, ",", ".") or (point is not None and point == grouping):
         raise NoValue("the decimal separator is a comma, a period or null, and not the other one")
     if grouping:
         text = text.replace(grouping, "")

@@ -19,37 +19,37 @@ GREATEST_SCALE: Final = 6176
 
 @catalog.add("decimal(n: number, scale: number)")
 def decimal_(run: Run, n: Decimal, scale: Decimal) -> Value:
-    return _rounded(n, scale, decimal.ROUND_HALF_EVEN)
+    return rounded(n, scale, decimal.ROUND_HALF_EVEN)
 
 
 @catalog.add("floor(n: number, scale: number?)")
 def floor(run: Run, n: Decimal, scale: Decimal = Decimal(0)) -> Value:
-    return _rounded(n, scale, decimal.ROUND_FLOOR)
+    return rounded(n, scale, decimal.ROUND_FLOOR)
 
 
 @catalog.add("ceiling(n: number, scale: number?)")
 def ceiling(run: Run, n: Decimal, scale: Decimal = Decimal(0)) -> Value:
-    return _rounded(n, scale, decimal.ROUND_CEILING)
+    return rounded(n, scale, decimal.ROUND_CEILING)
 
 
 @catalog.add("round up(n: number, scale: number)")
 def round_up(run: Run, n: Decimal, scale: Decimal) -> Value:
-    return _rounded(n, scale, decimal.ROUND_UP)
+    return rounded(n, scale, decimal.ROUND_UP)
 
 
 @catalog.add("round down(n: number, scale: number)")
 def round_down(run: Run, n: Decimal, scale: Decimal) -> Value:
-    return _rounded(n, scale, decimal.ROUND_DOWN)
+    return rounded(n, scale, decimal.ROUND_DOWN)
 
 
 @catalog.add("round half up(n: number, scale: number)")
 def round_half_up(run: Run, n: Decimal, scale: Decimal) -> Value:
-    return _rounded(n, scale, decimal.ROUND_HALF_UP)
+    return rounded(n, scale, decimal.ROUND_HALF_UP)
 
 
 @catalog.add("round half down(n: number, scale: number)")
 def round_half_down(run: Run, n: Decimal, scale: Decimal) -> Value:
-    return _rounded(n, scale, decimal.ROUND_HALF_DOWN)
+    return rounded(n, scale, decimal.ROUND_HALF_DOWN)
 
 
 @catalog.add("abs(n: number|duration)")
@@ -99,7 +99,8 @@ def _is_whole(number: Decimal) -> bool:
     return whole(number) is not None
 
 
-def _rounded(n: Decimal, scale: Decimal | None, rounding: str) -> Decimal:
+def rounded(n: Decimal, scale: Decimal | None, rounding: str) -> Decimal:
+    """Return `n` with so many decimals. Raises NoValue for a scale that the standard does not allow."""
     digits = 0 if scale is None else whole(scale)
     if digits is None:
         assert scale is not None

@@ -70,9 +70,9 @@ def overlaps(run: Run, a: Range, b: Range) -> Value:
 def overlaps_before(run: Run, a: Range, b: Range) -> Value:
     starts, ends = _order(a.start, b.start), _order(a.end, b.end)
     return (
-        (starts < 0 or starts == 0 and a.start_included and not b.start_included)
+        (starts < 0 or (starts == 0 and a.start_included and not b.start_included))
         and not _apart(a, b)
-        and (ends < 0 or ends == 0 and (not a.end_included or b.end_included))
+        and (ends < 0 or (ends == 0 and (not a.end_included or b.end_included)))
     )
 
 
@@ -80,9 +80,9 @@ def overlaps_before(run: Run, a: Range, b: Range) -> Value:
 def overlaps_after(run: Run, a: Range, b: Range) -> Value:
     starts, ends = _order(b.start, a.start), _order(b.end, a.end)
     return (
-        (starts < 0 or starts == 0 and b.start_included and not a.start_included)
+        (starts < 0 or (starts == 0 and b.start_included and not a.start_included))
         and not _apart(b, a)
-        and (ends < 0 or ends == 0 and (not b.end_included or a.end_included))
+        and (ends < 0 or (ends == 0 and (not b.end_included or a.end_included)))
     )
 
 
@@ -165,18 +165,18 @@ def _order(a: Value, b: Value) -> int:
 
 def _starts_after(range_: Range, point: Value) -> bool:
     order = _order(range_.start, point)
-    return order > 0 or order == 0 and not range_.start_included
+    return order > 0 or (order == 0 and not range_.start_included)
 
 
 def _ends_before(range_: Range, point: Value) -> bool:
     order = _order(range_.end, point)
-    return order < 0 or order == 0 and not range_.end_included
+    return order < 0 or (order == 0 and not range_.end_included)
 
 
 def _apart(a: Range, b: Range) -> bool:
     """Whether `a` ends before `b` starts."""
     order = _order(a.end, b.start)
-    return order < 0 or order == 0 and not (a.end_included and b.start_included)
+    return order < 0 or (order == 0 and not (a.end_included and b.start_included))
 
 
 def _same_start(a: Range, b: Range) -> bool:
@@ -190,10 +190,10 @@ def _same_end(a: Range, b: Range) -> bool:
 def _starts_within(a: Range, b: Range) -> bool:
     """Whether `a` starts no earlier than `b`."""
     order = _order(a.start, b.start)
-    return order > 0 or order == 0 and (b.start_included or not a.start_included)
+    return order > 0 or (order == 0 and (b.start_included or not a.start_included))
 
 
 def _ends_within(a: Range, b: Range) -> bool:
     """Whether `a` ends no later than `b`."""
     order = _order(a.end, b.end)
-    return order < 0 or order == 0 and (b.end_included or not a.end_included)
+    return order < 0 or (order == 0 and (b.end_included or not a.end_included))
