@@ -29,6 +29,7 @@ from engine.core.model import (
     Event,
     Fact,
     Failure,
+    IncidentCancelled,
     IncidentRaised,
     IncidentResolved,
     InstanceCancelled,
@@ -51,6 +52,7 @@ from engine.core.model import (
     UserTaskCreated,
     Variables,
     Verdict,
+    VerdictCancelled,
     VerdictGiven,
     VerdictRequested,
 )
@@ -145,8 +147,12 @@ class Open:
                 self.children[key] = event
             case ChildCancelled(child=key):
                 self.children.pop(key, None)
+            case VerdictCancelled(request=key):
+                self.verdicts.pop(key, None)
             case IncidentRaised(incident=key):
                 self.incidents[key] = event
+            case IncidentCancelled(incident=key):
+                self.incidents.pop(key, None)
             case _:
                 pass
 

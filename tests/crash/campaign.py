@@ -116,15 +116,16 @@ def make_project(folder: Path) -> Path:
 
 
 def start(root: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [ENGINE, "run", "--feature", "shop", "--json"],
-        cwd=root,
-        env={**ENVIRONMENT, "HOME": str(root.parent)},
-        stdout=subprocess.DEVNULL,
-        stderr=(root.parent / "stderr.txt").open("ab"),
-        stdin=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    with (root.parent / "stderr.txt").open("ab") as log:
+        return subprocess.Popen(
+            [ENGINE, "run", "--feature", "shop", "--json"],
+            cwd=root,
+            env={**ENVIRONMENT, "HOME": str(root.parent)},
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
 
 
 def kill(engine: subprocess.Popen[bytes], *, whole_group: bool) -> None:

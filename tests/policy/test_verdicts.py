@@ -1,0 +1,161 @@
+"""What opens a gateway, and what never does."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from engine.core.model import Reason, Ruling
+from engine.errors import DefinitionError, UsageError
+from engine.policy import PolicySet
+from engine.policy.authoring import lint, run_tests
+from engine.policy.verdicts import judge
+from engine.shipped import folder
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+REASON = {"code": "X", "msg": "no"}
+
+
+@pytest.mark.parametrize(
+    ("document", "ruling"),
+    [
+        pytest.param({"allow": True, "deny": []}, Ruling.PASS, id="allowed without denial"),
+        pytest.param(
+            {"allow": True, "deny": [], "helper": 1}, Ruling.PASS, id="helpers do not matter"
+        ),
+        pytest.param({"allow": False, "deny": [REASON]}, Ruling.FAIL, id="denied"),
+        pytest.param({"allow": False, "deny": []}, Ruling.FAIL, id="not allowed, no reason"),
+        pytest.param(
+            {"allow": True, "deny": [REASON]}, Ruling.ERROR, id="allowed and denied at once"
+        ),
+        pytest.param(None, Ruling.UNDEFINED, id="undefined"),
+        pytest.param({}, Ruling.ERROR, id="empty document"),
+        pytest.param({"deny": []}, Ruling.ERROR, id="no allow"),
+        pytest.param({"allow": True}, Ruling.ERROR, id="no deny"),
+        pytest.param({"allow": "true", "deny": []}, Ruling.ERROR, id="the text true"),
+        pytest.param({"allow": 1, "deny": []}, Ruling.ERROR, id="a number"),
+        pytest.param({"allow": True, "deny": {}}, Ruling.ERROR, id="deny is no set"),
+        pytest.param({"allow": False, "deny": ["no"]}, Ruling.ERROR, id="a denial without code"),
+        pytest.param(
+            {"allow": False, "deny": [{"code": "X"}]}, Ruling.ERROR, id="a denial without text"
+        ),
+        pytest.param(True, Ruling.ERROR, id="a bare true"),
+        pytest.param([True], Ruling.ERROR, id="a list"),
+    ],
+)
+def test_only_a_document_of_the_right_shape_passes(document: Any, ruling: Ruling) -> None:
+    assert judge(document, engine="e", bundle="b", duration_us=0).ruling == ruling
+
+
+def decide(text: str, package: str = "p", **input_: Any) -> tuple[Ruling, tuple[str, ...]]:
+    verdict = PolicySet.load({"p.rego": f"package p\n{text}\n"}).decide(package, input_, NOW)
+    return verdict.ruling, tuple(reason.code for reason in verdict.reasons)
+
+
+@pytest.mark.parametrize(
+    ("text", "outcome"),
+    [
+        pytest.param("default allow := true\ndeny := []", (Ruling.PASS, ()), id="pass"),
+        pytest.param("x := 1", (Ruling.ERROR, ("MALFORMED",)), id="no decision in it"),
+        pytest.param(
+            "default allow := false\ndeny := []\nallow if input.a.b == 1",
+            (Ruling.FAIL, ("NOT_ALLOWED",)),
+            id="missing fact",
+        ),
+        pytest.param(
+            'default allow := false\ndeny := []\nallow if to_number("x") == 1',
+            (Ruling.ERROR, ("EVALUATION",)),
+            id="built-in error",
+        ),
+        pytest.param(
+            'default allow := false\ndeny := []\nallow if input.now == "2026-01-01T00:00:00+00:00"',
+            (Ruling.PASS, ()),
+            id="time comes from the fact",
+        ),
+    ],
+)
+def test_embedded(text: str, outcome: tuple[Ruling, tuple[str, ...]]) -> None:
+    assert decide(text) == outcome
+
+
+def test_a_package_that_does_not_exist_is_undefined() -> None:
+    assert decide("default allow := true\ndeny := []", "q") == (Ruling.UNDEFINED, ("UNDEFINED",))
+
+
+@pytest.mark.parametrize("package", ["", "p; true", "p.allow == true", "a-b", "p[_]"])
+def test_what_is_no_package_name_is_never_evaluated(package: str) -> None:
+    assert decide("default allow := true\ndeny := []", package) == (
+        Ruling.ERROR,
+        ("NO_PACKAGE_NAME",),
+    )
+
+
+def test_a_policy_that_does_not_end_is_cut_off() -> None:
+    text = "package p\ndefault allow := false\ndeny := []\nallow if count([1 | some i in numbers.range(1, 4000); some j in numbers.range(1, 4000); i == j + 5000]) == 0"
+    policies = PolicySet.load({"p.rego": text}, deadline_s=0.05)
+    verdict = policies.decide("p", {}, NOW)
+    assert (verdict.ruling, verdict.reasons[0].code) == (Ruling.ERROR, "TIMEOUT")
+
+
+@pytest.mark.parametrize(
+    "call",
+    ["http.send({})", "time.now_ns()", 'rand.intn("a", 3)', "opa.runtime()", 'uuid.rfc4122("a")'],
+)
+def test_impure_built_ins_are_refused_at_load(call: str) -> None:
+    with pytest.raises(DefinitionError, match="p.rego:2"):
+        PolicySet.load({"p.rego": f"package p\nx := {call}\n"})
+
+
+def test_text_that_is_no_rego_is_refused_naming_file_and_line() -> None:
+    with pytest.raises(DefinitionError, match=r"p\.rego"):
+        PolicySet.load({"p.rego": "package p\nallow if {\n"})
+
+
+def test_a_back_end_that_is_not_there_is_refused_not_replaced() -> None:
+    with pytest.raises(UsageError, match="back end"):
+        PolicySet.load({"p.rego": "package p"}, backend="opa")
+
+
+def shipped(*, tests: bool) -> dict[str, str]:
+    return {
+        path.name: path.read_text("utf-8")
+        for path in sorted(folder("policies").glob("*.rego"))
+        if tests or not path.stem.endswith("_test")
+    }
+
+
+def test_the_shipped_policies_hold_their_tests() -> None:
+    results = run_tests(shipped(tests=True))
+    assert [f"{r.package}.{r.name}" for r in results if not r.passed] == []
+    assert len(results) >= 40
+
+
+def test_the_shipped_policies_have_no_findings() -> None:
+    assert lint(shipped(tests=False)) == []
+
+
+@pytest.mark.parametrize("package", ["preflight", "launch", "merge", "security", "compliance"])
+@pytest.mark.parametrize(
+    "input_", [{}, {"candidate": None}, {"plan": [], "task": 1}, {"settings": {}}]
+)
+def test_shipped_policies_never_pass_on_missing_facts(package: str, input_: dict[str, Any]) -> None:
+    verdict = PolicySet.load(shipped(tests=False)).decide(package, input_, NOW)
+    assert verdict.ruling in {Ruling.FAIL, Ruling.ERROR}
+
+
+def test_reasons_are_ordered() -> None:
+    verdict = judge(
+        {
+            "allow": False,
+            "deny": [{"code": "B", "msg": "2"}, {"code": "A", "msg": "1", "path": "/x"}],
+        },
+        engine="e",
+        bundle="b",
+        duration_us=0,
+    )
+    assert verdict.reasons == (
+        Reason(code="A", message="1", path="/x"),
+        Reason(code="B", message="2"),
+    )
