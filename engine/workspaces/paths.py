@@ -31,6 +31,8 @@ def odd_name(path: bytes) -> str | None:
     for character in text:
         if unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp"):
             return f"its name contains U+{ord(character):04X}, which people cannot see"
+    if not is_plain(text.rstrip("/")):
+        return "it is no path inside the tree"
     for part in re.split(r"[/\\]", text):
         if _is_git_folder(part):
             return f'its part "{part}" names a git folder on some file systems'
@@ -73,6 +75,11 @@ def leaves_tree(path: str, target: str) -> bool:
         or ".." in below
         or any(_is_git_folder(part) for part in below)
     )
+
+
+def is_plain(path: str) -> bool:
+    """Whether `path` is relative, has no empty part, no "." and no "..", and can be given to the file system."""
+    return "\0" not in path and not {"", ".", ".."} & set(path.split("/"))
 
 
 def is_declared(path: str, declared: DeclaredFiles) -> bool:

@@ -98,7 +98,7 @@ class Vault:
             "update-ref", ref, subject.commit, subject.old, at=self.place, accept=(0, 1, 128)
         )
         found = self.reader.resolve(ref)
-        if found == subject.commit:
+        if found is not None and self.is_ancestor(subject.commit, found):
             return Merged(ref=ref, old=subject.old, commit=subject.commit)
         if found != subject.old:
             return Stale(ref=ref, expected=subject.old, found=found)

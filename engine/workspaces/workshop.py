@@ -15,6 +15,7 @@ Layout of an engine home
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -81,8 +82,10 @@ class _Record:
 class Workshop:
     """Makes, reads and removes the folders of workers and gates."""
 
-    def __init__(self, home: Path, vault: Vault) -> None:
+    def __init__(self, home: Path, vault: Vault, *, reading_deadline_s: float = 60) -> None:
+        """`reading_deadline_s`: how long git may look at a worker's folder; a planted pipe makes it wait for ever."""
         self._home = home
+        self._reading_deadline_s = reading_deadline_s
         self._vault = vault
         self._git = vault.git
 
@@ -99,7 +102,7 @@ class Workshop:
         folder = self._folder(feature, task)
         kept = None
         if os.path.lexists(folder):
-            if self._read_record(feature, task) == wanted and self._is_untouched(feature, task):
+            if self._read_record(feature, task) == wanted and self._is_pristine(wanted):
                 return self._workspace(wanted, None)
             kept = self.keep(feature, task)
             self._remove(feature, task)
@@ -143,6 +146,8 @@ class Workshop:
     def keep(self, feature: str, task: str) -> str | None:
         """Keep the work in a workspace that no snapshot holds; return its commit, or None when there is none."""
         record = self._read_record(feature, task)
+        if record is not None and self._is_unchanged(feature, task, record.base):
+            return None
         base = record.base if record else None
         known = (record.tree or self._vault.tree_of(record.base)) if record else None
         tree, _ = self._take(feature, task, base, DeclaredFiles())
@@ -299,13 +304,15 @@ class Workshop:
             "--others",
             *ignores,
             at=place,
-            deadline_s=60,
+            deadline_s=self._reading_deadline_s,
         ).records
-        entries = (*declared.create, *declared.modify)
+        entries = [
+            e for e in (*declared.create, *declared.modify) if paths.is_plain(e.removesuffix("/"))
+        ]
         listed += [
             os.fsencode(e) for e in entries if not e.endswith("/") and os.path.lexists(folder / e)
         ]
-        below = [e for e in entries if e.endswith("/") and (folder / e).is_dir()]
+        below = [e for e in entries if e.endswith("/") and self._is_real(folder / e)]
         if below:
             listed += self._git.run("ls-files", "-z", "--others", "--", *below, at=place).records
         return sorted(set(listed))
@@ -316,6 +323,7 @@ class Workshop:
                 *("update-index", "-z", "--add", "--remove", "--replace", "--stdin"),
                 at=place,
                 stdin=b"\0".join(take) + b"\0",
+                deadline_s=self._reading_deadline_s,
             )
 
     def _refused_entries(
@@ -333,13 +341,20 @@ class Workshop:
             if refusal is not None and refusal.path not in seen:
                 yield refusal
 
-    def _is_untouched(self, feature: str, task: str) -> bool:
-        """Whether a workspace whose index agrees with its base still has the files of its base."""
+    def _is_pristine(self, record: _Record) -> bool:
+        """Whether a workspace that no snapshot was taken of still has a repository and the files of its base."""
+        head = self._folder(record.feature, record.task) / ".git" / "HEAD"
+        return head.is_file() and self._is_unchanged(record.feature, record.task, record.base)
+
+    def _is_unchanged(self, feature: str, task: str, base: str) -> bool:
+        """Whether a workspace is there and nothing in it differs from our index."""
         folder = self._folder(feature, task)
-        if not self._is_real(folder) or not (folder / ".git" / "HEAD").is_file():
+        if not self._is_real(folder):
             return False
-        place = self._place(feature, task, None)
-        return not self._changed_paths(place, folder, DeclaredFiles())
+        with contextlib.suppress(GitError):  # a planted pipe: let `_take` deal with it
+            place = self._place(feature, task, base)
+            return not self._changed_paths(place, folder, DeclaredFiles())
+        return False
 
     def _place(self, feature: str, task: str, base: str | None) -> Place:
         """Return where to read a workspace, with an index; a lost index is made again from `base`."""
@@ -399,7 +414,13 @@ class Workshop:
             _remove_if_empty(parent)
 
     def _delete(self, folder: Path) -> None:
-        """Move a folder to the trash in one step, then delete it there."""
+        """Move a folder to the trash in one step, then delete it there.
+
+        A link between the engine home and the folder was planted: it is removed, and what it leads to is left alone.
+        """
+        for parent in reversed(folder.relative_to(self._home).parents[:-1]):
+            if (self._home / parent).is_symlink():
+                (self._home / parent).unlink()
         if not os.path.lexists(folder):
             return
         trash = self._home / "trash"
@@ -434,10 +455,8 @@ def _is_folder(path: Path) -> bool:
 
 
 def _remove_if_empty(folder: Path) -> None:
-    try:
+    with contextlib.suppress(OSError):
         folder.rmdir()
-    except OSError:
-        return
 
 
 def _remove_tree(folder: Path) -> None:

@@ -126,3 +126,83 @@ def test_order_of_the_evidence_does_not_matter(
     late = [replace(item, seq=item.seq + 50) for item in fails]
     outcome = authorize(SUBJECT, ref=REF, evidence=[*late, *passes])
     assert isinstance(outcome, Refusal if fails else MergeAuthorization)
+
+
+def test_a_ledger_entry_that_says_two_things_closes() -> None:
+    both = [*evidence(("pass",) * 5), replace(evidence(("fail",) * 5)[0], seq=1)]
+    assert authorize(SUBJECT, ref=REF, evidence=both) == Refusal(
+        reasons=("budget: ledger entry 1 says both 'fail' and 'pass'",)
+    )
+
+
+def test_the_same_entry_twice_changes_nothing() -> None:
+    twice = evidence(("pass",) * 5) * 2
+    assert isinstance(authorize(SUBJECT, ref=REF, evidence=twice), MergeAuthorization)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        pytest.param({"kind": "weather"}, id="unknown kind"),
+        pytest.param({"kind": None}, id="no kind"),
+        pytest.param({"verdict": True}, id="true instead of pass"),
+        pytest.param({"verdict": None}, id="no verdict"),
+        pytest.param({"seq": -1}, id="negative sequence number"),
+        pytest.param({"seq": True}, id="boolean sequence number"),
+        pytest.param({"seq": "7"}, id="text as sequence number"),
+        pytest.param({"subject": None}, id="no subject"),
+        pytest.param({"reasons": ["list"]}, id="reasons not a tuple"),
+    ],
+)
+def test_evidence_without_its_proper_shape_closes(broken: dict[str, object]) -> None:
+    bad = replace(evidence(("pass",) * 5)[0], **{"seq": 99, **broken})  # type: ignore[arg-type]  # broken on purpose
+    outcome = authorize(SUBJECT, ref=REF, evidence=[*evidence(("pass",) * 5), bad])
+    assert isinstance(outcome, Refusal)
+    assert outcome.reasons[0].startswith("evidence 5: ")
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"sources": ()}, "subject: expected at least one source and none twice"),
+        ({"sources": ("1" * 40,) * 2}, "subject: expected at least one source and none twice"),
+        ({"commit": "0" * 40}, "subject: expected a new commit, but it is one of its own parents"),
+        ({"tree": "2" * 39}, "subject: expected full object ids of 40 or 64 hexadecimal digits"),
+        ({"old": "HEAD"}, "subject: expected full object ids of 40 or 64 hexadecimal digits"),
+    ],
+)
+def test_a_subject_that_is_no_candidate_is_refused(changed: dict[str, object], reason: str) -> None:
+    subject = replace(SUBJECT, **changed)  # type: ignore[arg-type]  # fields of Subject
+    recorded = [replace(item, subject=subject) for item in evidence(("pass",) * 5)]
+    assert authorize(subject, ref=REF, evidence=recorded) == Refusal(reasons=(reason,))
+
+
+@given(
+    st.lists(
+        st.builds(
+            VerdictEvidence,
+            kind=st.sampled_from(MERGE_KINDS),
+            verdict=st.sampled_from(("pass", "fail", "error", "undefined")),
+            subject=st.sampled_from((SUBJECT, OTHER)),
+            seq=st.integers(0, 30),
+        ),
+        max_size=25,
+    )
+)
+def test_whatever_opens_had_five_latest_passes_about_this_very_commit(
+    recorded: list[VerdictEvidence],
+) -> None:
+    outcome = authorize(SUBJECT, ref=REF, evidence=recorded)
+    about_this = [item for item in recorded if item.subject == SUBJECT]
+    latest = {
+        kind: {
+            item.verdict
+            for item in about_this
+            if item.kind == kind
+            and item.seq == max(other.seq for other in about_this if other.kind == kind)
+        }
+        for kind in MERGE_KINDS
+    }
+    if isinstance(outcome, MergeAuthorization):
+        assert latest == {kind: {"pass"} for kind in MERGE_KINDS}
+        assert [item.kind for item in outcome.evidence] == list(MERGE_KINDS)
