@@ -145,7 +145,7 @@ class Compiler:
     def parsed(self, text: Text, names: Names) -> Node | DefinitionError:
         """Return the syntax tree, or the fault when not strict."""
         try:
-            return parse(text.text, self._known(names), self.dialect, self.types)
+            return parse(text.text, self._known(names), self.dialect, self.types, self.members)
         except FeelError as error:
             return self._fault(self._placed(error, text), "syntax")
 
@@ -161,14 +161,16 @@ class Compiler:
     def _known(self, names: Names) -> Names:
         """Return the names that the parser must know beforehand."""
         if names not in self._several:
-            self._several[names] = multi_word(names) | self.members
+            self._several[names] = multi_word(names)
         return self._several[names]
 
     def _test(self, text: Text, names: Names) -> Test:
         if text.text in ("", "-"):
             return Test(text.text, _DASH, DASH, lambda run, value, scope: True)
         try:
-            tree = parse_unary_tests(text.text, self._known(names), self.dialect, self.types)
+            tree = parse_unary_tests(
+                text.text, self._known(names), self.dialect, self.types, self.members
+            )
         except FeelError as error:
             raising = _raising(self._fault(self._placed(error, text), "syntax"))
             return Test(text.text, None, None, lambda run, value, scope: raising(run, scope))
@@ -181,7 +183,8 @@ class Compiler:
             if not ready:
                 made = compile_expression(
                     text.text,
-                    names=names | self.members,
+                    names=names,
+                    members=self.members,
                     dialect=self.dialect,
                     types=self.types,
                     externals=self.externals,
@@ -198,7 +201,8 @@ class Compiler:
             if not ready:
                 made = compile_unary_tests(
                     text.text,
-                    names=names | self.members,
+                    names=names,
+                    members=self.members,
                     dialect=self.dialect,
                     types=self.types,
                     externals=self.externals,
