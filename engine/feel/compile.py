@@ -40,6 +40,7 @@ class _Compiled:
         "_externals",
         "_function",
         "_names",
+        "_pending",
         "_traced",
         "dialect",
         "names_in_filters",
@@ -70,25 +71,30 @@ class _Compiled:
         self._names = names
         self._externals = externals
         self._traced: Callable[..., Value] | None = None
-        self._function, generator = self._generate(traced=False)
+        _, generator = self._pending = self._generated(traced=False)
+        self._function: Callable[..., Value] = self._compile_and_call
         self.names_read = frozenset(generator.certain)
         self.names_in_filters = frozenset(generator.in_filters)
         self.needs = frozenset(generator.needs)
 
-    def _generate(self, *, traced: bool) -> tuple[Callable[..., Value], Generator]:
+    def _generated(self, *, traced: bool) -> tuple[str, Generator]:
+        """Return the source of a module with the function `f`, and the generator that knows its globals."""
         generator = Generator(dialect=self.dialect, traced=traced, names=self._names)
         try:
             if isinstance(self.tree, ast.UnaryTests):
                 head, code = "def f(v, r, x):", generator.tests(self.tree, "x")
             else:
                 head, code = "def f(v, r):", generator.expression(self.tree)
-            lines = [head, *generator.prologue(), f"return {code}"]
-            source = generator.module("\n ".join(lines))
-            space = generator.globals()
-            exec(compile(source, "<feel>", "exec"), space)
-        except (RecursionError, MemoryError) as error:
-            raise FeelError("expected an expression that nests less deeply") from error
-        return space["f"], generator  # type: ignore[return-value]  # the function just defined
+        except RecursionError as error:
+            raise _too_deep() from error
+        return generator.module(
+            "\n ".join([head, *generator.prologue(), f"return {code}"])
+        ), generator
+
+    def _compile_and_call(self, *arguments: Value) -> Value:
+        """Have Python compile the code when it is first called: that takes longer than all before it."""
+        self._function = _python(*self._pending)
+        return self._function(*arguments)
 
     def _chosen(self, run: Run) -> Callable[..., Value]:
         """Return the code that fits: the traced one when the run collects reasons."""
@@ -97,7 +103,7 @@ class _Compiled:
         if run.notes is None:
             return self._function
         if self._traced is None:
-            self._traced, _ = self._generate(traced=True)
+            self._traced = _python(*self._generated(traced=True))
         return self._traced
 
     def _run(
@@ -259,6 +265,16 @@ def unary_test(
 def _converted(compiled: _Compiled, variables: Mapping[str, object]) -> dict[str, Value]:
     names = compiled.names_read | compiled.names_in_filters | ({"now"} if compiled.needs else set())
     return {name: from_json(variables[name]) for name in names if name in variables}
+
+
+def _python(source: str, generator: Generator) -> Callable[..., Value]:
+    """Return the function `f` of generated source."""
+    space = generator.globals()
+    try:
+        exec(compile(source, "<feel>", "exec"), space)
+    except (RecursionError, MemoryError) as error:
+        raise _too_deep() from error
+    return space["f"]  # type: ignore[return-value]  # the function just defined
 
 
 def _guarded(function: Callable[..., Value], *arguments: Value) -> Value:

@@ -73,6 +73,8 @@ class KnownNames:
 
     def add(self, name: str) -> None:
         """Make a name known."""
+        if name.isidentifier():
+            return
         word = word_at(name, 0)
         if not word or word == name:
             return

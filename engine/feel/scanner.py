@@ -38,6 +38,7 @@ _HINTS: Final = {
     "$": "Write the name without a sign in front.",
 }
 _TYPE_NAMES: Final = KnownNames(SIMPLE_TYPES)
+_COMPONENTS: Final = KnownNames(COMPONENTS)
 
 
 class Scanner:
@@ -61,7 +62,7 @@ class Scanner:
         self.type_names = KnownNames(types)
         self.builtins = multi_word_names(dialect)
         self.scopes = [KnownNames(names)]
-        self.components = KnownNames((*COMPONENTS, *names, *members))
+        self.components = KnownNames((*names, *members))
         self.open_end = False  #: inside the high end of a range, where `[` may close it
 
     def longest_name(self, word: str) -> tuple[str, int] | None:
@@ -90,7 +91,9 @@ class Scanner:
         word = self.word_here()
         if not word:
             self.fail("a name after the dot")
-        longest = self.components.at(self.text, self.position, word)
+        longest = self.components.at(self.text, self.position, word) or _COMPONENTS.at(
+            self.text, self.position, word
+        )
         name, end = longest or (word, self.position + len(word))
         self.move(end)
         return name

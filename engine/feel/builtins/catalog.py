@@ -92,11 +92,7 @@ class Signature:
     text: str
     parameters: tuple[Wanted, ...]
     body: Body
-
-    @property
-    def is_variadic(self) -> bool:
-        """Whether the last parameter takes any number of arguments."""
-        return bool(self.parameters) and self.parameters[-1].variadic
+    is_variadic: bool  #: whether the last parameter takes any number of arguments
 
     def takes(self, count: int) -> bool:
         """Whether so many arguments by position are right."""
@@ -120,6 +116,16 @@ class Signature:
             fixed = len(self.parameters) - 1
             return [*arguments[:fixed], list(arguments[fixed:])]
         return [*arguments, *[MISSING] * (len(self.parameters) - len(arguments))]
+
+    def is_plain_match(self, arguments: Sequence[Value]) -> bool:
+        """Whether the arguments by position are as many as can be, and of the kinds wanted: the usual case."""
+        parameters = self.parameters
+        if len(parameters) != len(arguments) or self.is_variadic:
+            return False
+        for parameter, value in zip(parameters, arguments, strict=True):
+            if type(value) not in parameter.types:
+                return False
+        return True
 
     def is_exact(self, arranged: list[Value]) -> bool:
         """Whether the arguments have the kinds wanted, without any conversion."""
@@ -154,6 +160,13 @@ class Builtin:
         self, run: Run, arguments: Sequence[Value], names: Sequence[str] | None = None
     ) -> Value:
         """Call the first signature whose kinds are those of the arguments, or that they can be converted to."""
+        if names is None:
+            for signature in self.signatures:
+                if signature.is_plain_match(arguments):
+                    values = [
+                        p.fit(v) for p, v in zip(signature.parameters, arguments, strict=False)
+                    ]
+                    return self._answer(run, signature, values)
         possible = [
             (signature, arranged)
             for signature in self.signatures
@@ -201,7 +214,8 @@ class Catalog:
 
         def declare(body: Body) -> Body:
             name, _, parameters = text.partition("(")
-            signature = Signature(text, _parameters(parameters.rstrip(")")), body)
+            wanted = _parameters(parameters.rstrip(")"))
+            signature = Signature(text, wanted, body, bool(wanted) and wanted[-1].variadic)
             self.entries.append((name, signature, camunda, needs))
             return body
 
