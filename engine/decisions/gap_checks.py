@@ -190,9 +190,8 @@ def _never_first(report: Report, table: Table, seen: Coverage, known: int) -> No
     pairs = list(overlaps(table.columns, len(table.tests)))
     for rule in bits(late):
         before = [a + 1 for a, b in pairs if b == rule]
-        rows = "earlier rows match" if not before else f"row {_listed(before)} matches"
-        rows = rows if len(before) < 2 else f"rows {_listed(before)} match"
-        message = f"wherever it holds, {rows} first"
+        verb = "matches" if len(before) == 1 else "match"
+        message = f"wherever it holds, {_rows(before) if before else 'earlier rows'} {verb} first"
         _row(report, table, rule, "unreachable", message, "Move it up, or remove it.")
 
 
@@ -218,7 +217,7 @@ def _gaps(report: Report, table: Table, seen: Coverage) -> None:
         report.tell(written.line, severity, "gap", f"{count} more regions that no row matches")
     if seen.open_gap and not seen.gaps:
         rows = [rule + 1 for rule in bits(table.open_)]
-        message = f"whether a gap remains depends on rows {_listed(rows)}, whose cells are not all constant"
+        message = f"whether a gap remains depends on {_rows(rows)}: not all cells are constant"
         report.tell(written.line, "info", "not-proven", message, rows=rows)
 
 
@@ -254,6 +253,10 @@ def _same_outputs(table: Table, a: int, b: int) -> bool | None:
 
 def _shown(found: Mapping[str, object]) -> str:
     return ", ".join(f"{name} = {show(value)}" for name, value in found.items()) or "anything"
+
+
+def _rows(rows: Sequence[int]) -> str:
+    return f"row{'' if len(rows) == 1 else 's'} {_listed(rows)}"
 
 
 def _listed(rows: Sequence[int]) -> str:
