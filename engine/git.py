@@ -22,7 +22,7 @@ import re
 import subprocess
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -101,6 +101,13 @@ _ENVIRONMENT = {
     "GIT_COMMITTER_NAME": IDENTITY[0],
     "GIT_COMMITTER_EMAIL": IDENTITY[1],
 }
+_HARMLESS = (
+    "GIT_SSL_",
+    "GIT_HTTP_",
+    "GIT_PROXY_",
+    "GIT_PS1_",
+    "GIT_PYTHON_",
+)  # network is off; not git's
 _PERSONAL = ("HOME", "XDG_CONFIG_HOME", "GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_GLOBAL")
 
 _OID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}", re.ASCII)
@@ -167,7 +174,6 @@ class Git:
         self._environment = dict(_ENVIRONMENT)
         if global_config is not None:
             self._environment["GIT_CONFIG_GLOBAL"] = str(global_config)
-        self._runner: Runner | None = None
 
     def run(
         self,
@@ -222,14 +228,15 @@ class Git:
     def start_reader(self, git_dir: Path) -> Running:
         """Start `cat-file --batch-command` and return its process."""
         place = Place(git_dir=git_dir)
-        return self._git().execute(
-            self._argv(("cat-file", "--batch-command", "-z"), place),
-            istream=subprocess.PIPE,
-            as_process=True,
-            env=self._variables(place, None, False),
-            pass_fds=self._lock_fds,
-            process_group=0,
-        )
+        with self._starting() as runner:
+            return runner.execute(
+                self._argv(("cat-file", "--batch-command", "-z"), place),
+                istream=subprocess.PIPE,
+                as_process=True,
+                env=self._variables(place, None, False),
+                pass_fds=self._lock_fds,
+                process_group=0,
+            )
 
     def _argv(self, arguments: Sequence[str], at: Place | None) -> list[str]:
         if not arguments or arguments[0] not in COMMANDS:
@@ -266,32 +273,42 @@ class Git:
         deadline_s: float,
         output: _LimitedSink | None = None,
     ) -> tuple[int, bytes, str]:
-        try:
-            with tempfile.TemporaryFile() if stdin else open(os.devnull, "rb") as source:
-                if stdin:
-                    source.write(stdin)
-                    source.seek(0)
-                code, out, err = self._git().execute(
-                    argv,
-                    istream=source,
-                    env=variables,
-                    with_extended_output=True,
-                    with_exceptions=False,
-                    stdout_as_string=False,
-                    strip_newline_in_stdout=False,
-                    output_stream=output,
-                    kill_after_timeout=deadline_s,
-                    pass_fds=self._lock_fds,
-                    process_group=0,
-                )
-        except OSError as error:
-            raise GitError("git cannot be started", got=str(error)) from error
+        with (
+            self._starting() as runner,
+            tempfile.TemporaryFile() if stdin else open(os.devnull, "rb") as source,
+        ):
+            if stdin:
+                source.write(stdin)
+                source.seek(0)
+            code, out, err = runner.execute(
+                argv,
+                istream=source,
+                env=variables,
+                with_extended_output=True,
+                with_exceptions=False,
+                stdout_as_string=False,
+                strip_newline_in_stdout=False,
+                output_stream=output,
+                kill_after_timeout=deadline_s,
+                pass_fds=self._lock_fds,
+                process_group=0,
+            )
         return code, out if isinstance(out, bytes) else b"", err.strip()
 
-    def _git(self) -> Runner:
-        if self._runner is None:
-            self._runner = _load_runner()
-        return self._runner
+    @contextlib.contextmanager
+    def _starting(self) -> Iterator[Runner]:
+        """Give GitPython's runner; what goes wrong before git speaks becomes our error."""
+        try:
+            from git.cmd import Git as Runner  # late, see the top of this module
+            from git.exc import CommandError
+        except ImportError as error:  # GitPython looks for git when it is imported
+            raise _git_is_missing(str(error).strip().splitlines()[0]) from error
+        try:
+            yield Runner("/")
+        except CommandError as error:
+            raise _git_is_missing(str(error.__cause__ or "nothing on PATH")) from error
+        except OSError as error:
+            raise GitError("git cannot be started", got=str(error)) from error
 
 
 class ObjectReader:
@@ -351,7 +368,7 @@ class ObjectReader:
         if not head.endswith(b"\n"):
             raise EOFError("no answer")
         fields = head.decode("utf-8", "surrogateescape").split()
-        if len(fields) != 3 or not _OID.fullmatch(fields[0]):
+        if len(fields) != 3 or not _OID.fullmatch(fields[0]) or not fields[2].isdigit():
             return None  # "… missing" or "… ambiguous"
         size = int(fields[2])
         content = _read_exactly(process.stdout, size + 1)[:-1] if with_content else b""
@@ -401,16 +418,13 @@ def commit_dates(at: datetime) -> dict[str, str]:
     return {"GIT_AUTHOR_DATE": stamp, "GIT_COMMITTER_DATE": stamp}
 
 
-def _load_runner() -> Runner:
-    try:
-        from git.cmd import Git as Runner  # late, see the top of this module
-    except ImportError as error:
-        raise EnvironmentFailure(
-            "git is not installed",
-            expected=f"the program git, {OLDEST_GIT[0]}.{OLDEST_GIT[1]} or newer, on PATH",
-            hint="Install git.",
-        ) from error
-    return Runner("/")
+def _git_is_missing(found: str) -> EnvironmentFailure:
+    return EnvironmentFailure(
+        "git cannot be started",
+        expected=f"the program git, {OLDEST_GIT[0]}.{OLDEST_GIT[1]} or newer, on PATH",
+        got=found,
+        hint="Install git.",
+    )
 
 
 def _where(place: Place) -> list[str]:
@@ -430,7 +444,11 @@ def _without_foreign_variables() -> list[str]:
     GitPython adds to the environment and cannot take away; `env -u` can. Usually there is nothing to drop, and
     then it costs nothing. Such variables are there when the engine runs inside a git hook.
     """
-    foreign = [name for name in os.environ if name.startswith("GIT_") and name not in _ENVIRONMENT]
+    foreign = [
+        name
+        for name in os.environ
+        if name.startswith("GIT_") and name not in _ENVIRONMENT and not name.startswith(_HARMLESS)
+    ]
     return ["env", *(part for name in foreign for part in ("-u", name))] if foreign else []
 
 
