@@ -64,6 +64,7 @@ from engine.runtime.recorder import Recorder
 from engine.store import Change, CommandTaken, InstanceClosed, InstanceOpened
 
 COMMAND_POLL_S = 0.25
+PATIENCE = timedelta(seconds=150)  #: longer than the longest pause between two attempts
 
 
 class Clock:
@@ -631,8 +632,17 @@ class Conductor:
     # ---- ends
 
     def _is_idle(self) -> bool:
-        """Nothing runs, nothing is due some day, nothing is in the inbox."""
-        return not self._running and self._inbox.empty() and not (self._due and not self._stopping)
+        """Nothing runs, nothing is in the inbox, and no timer is worth waiting for.
+
+        A timer keeps the engine up, unless a person is waited for and it is due only after PATIENCE: then the run
+        ends as waiting, and the next engine fires what is due by then.
+        """
+        if self._running or not self._inbox.empty():
+            return False
+        due = [due for opened in self._open.values() for due in opened.timers.values()]
+        if self._stopping or not due:
+            return True
+        return bool(self.waiting()) and min(due) > self._clock.now() + PATIENCE
 
     def _idle_end(self) -> Ended:
         if self._stopping:
