@@ -8,6 +8,7 @@ from pathlib import Path
 
 from engine.errors import EnvironmentFailure, UsageError
 from engine.settings import FILE_NAME, HOME_NAME
+from engine.workers.examples import EXAMPLES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +113,7 @@ def configuration(stack: Stack) -> str:
         f'stage = "pre_merge"\ntier = "{tier}"\ntimeout_s = 600\n'
         for name, tier, command in stack.gates
     )
-    return _TEMPLATE.replace("@GATES@", gates or _NO_GATES)
+    return _TEMPLATE.replace("@GATES@", gates or _NO_GATES).replace("@WORKERS@", EXAMPLES)
 
 
 def _javascript(root: Path, stack: Stack) -> Stack:
@@ -186,18 +187,4 @@ _TEMPLATE = """\
 # cost_micros_per_run = 5000000
 # mode = "block"             # or "warn"
 
-# Workers are programs. `tool` of a task names one; "shell" is built in and runs the task's args.
-# Each of these works when the program is installed and logged in:
-#
-# [workers.claude]
-# command = ["claude", "-p", "--output-format", "stream-json", "--verbose", "--permission-mode", "acceptEdits"]
-# env_allow = ["HOME", "ANTHROPIC_API_KEY"]
-#
-# [workers.aider]
-# command = ["aider", "--yes-always", "--no-auto-commits", "--no-check-update", "--message", "{prompt}"]
-# env_allow = ["HOME", "ANTHROPIC_API_KEY", "OPENAI_API_KEY"]
-#
-# [workers.codex]
-# command = ["codex", "exec", "--json", "--sandbox", "workspace-write", "-"]
-# env_allow = ["HOME", "OPENAI_API_KEY"]
-"""
+@WORKERS@"""
