@@ -16,6 +16,7 @@ Dates and times in YAML are text as FEEL writes them; an input with a temporal t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
@@ -26,7 +27,7 @@ from lxml import etree
 
 from engine.decisions.evaluation import DecisionModel
 from engine.decisions.explanation import Explanation, show
-from engine.decisions.reader import parse_xml
+from engine.decisions.xml import parse_xml
 from engine.errors import DefinitionError, EngineError
 from engine.feel import Value, evaluate, from_json, to_json
 
@@ -248,7 +249,7 @@ def _number(text: str, where: str) -> Decimal:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.1 without its surprises: decimal numbers, no dates, no aliases, no doubled keys."""
+    """YAML without its surprises: decimal numbers; no dates, aliases or doubled keys; yes and no are text."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
@@ -276,9 +277,10 @@ class _Loader(yaml.SafeLoader):
 
 
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in found if not tag.endswith(":timestamp")]
+    first: [(tag, pattern) for tag, pattern in found if not tag.endswith((":timestamp", ":bool"))]
     for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("(?:true|false)$"), list("tf"))
 _Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_decimal)
 
 

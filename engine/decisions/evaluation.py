@@ -43,8 +43,9 @@ from engine.decisions.plan import (
     generate,
     input_step,
 )
-from engine.decisions.reader import MAX_BYTES, read
+from engine.decisions.reader import read
 from engine.decisions.tables import DecisionRun
+from engine.decisions.xml import MAX_BYTES
 from engine.errors import DefinitionError
 from engine.feel import Function, Parameter, Run, Value
 from engine.feel.types import FunctionOf, Type, coerce

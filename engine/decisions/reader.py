@@ -9,8 +9,8 @@ Invariants:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypedDict
 
 from lxml import etree
 
@@ -47,10 +47,8 @@ from engine.decisions.model import (
     Text,
     Variable,
 )
-from engine.errors import DefinitionError
+from engine.decisions.xml import FEEL_LANGUAGES, XmlReader, line_of, local_name, parse_xml
 
-MAX_BYTES: Final = 16 * 1024 * 1024
-MAX_DEPTH: Final = 200  #: XML elements inside each other
 MAX_NESTING: Final = 40  #: boxed expressions inside each other
 
 VERSIONS: Final = {
@@ -61,16 +59,6 @@ VERSIONS: Final = {
     "https://www.omg.org/spec/DMN/20211108/MODEL/": "1.4",
     "https://www.omg.org/spec/DMN/20230324/MODEL/": "1.5",
 }
-FEEL_LANGUAGES: Final = frozenset(
-    {
-        "feel",
-        "http://www.omg.org/spec/FEEL/20140401",
-        "http://www.omg.org/spec/DMN/20180521/FEEL/",
-        "https://www.omg.org/spec/DMN/20191111/FEEL/",
-        "https://www.omg.org/spec/DMN/20211108/FEEL/",
-        "https://www.omg.org/spec/DMN/20230324/FEEL/",
-    }
-)
 #: Names of types in older versions and in Camunda Modeler, to the names of DMN 1.5.
 TYPE_NAMES: Final = {
     "any": "Any",
@@ -106,58 +94,20 @@ def read(content: bytes, source: str = "<bytes>", dialect: Dialect | None = None
     return _Reader(parse_xml(content, source), source, dialect).definitions()
 
 
-def parse_xml(content: bytes, source: str) -> etree._Element:
-    """Parse with everything that reaches outside switched off, and check the bounds."""
-    if len(content) > MAX_BYTES:
-        raise DefinitionError(
-            where=source, expected=f"at most {MAX_BYTES} bytes", got=f"{len(content)}"
-        )
-    parser = etree.XMLParser(
-        resolve_entities=False,
-        no_network=True,
-        load_dtd=False,
-        dtd_validation=False,
-        huge_tree=False,
-        remove_comments=True,
-        remove_pis=True,
-    )
-    try:
-        root = etree.fromstring(content, parser)
-    except (etree.XMLSyntaxError, ValueError) as cause:
-        line = getattr(cause, "lineno", None)
-        where = f"{source}:{line}" if line else source
-        raise DefinitionError(where=where, expected="well-formed XML", got=str(cause)) from cause
-    if root.getroottree().docinfo.internalDTD is not None:
-        raise DefinitionError(
-            where=f"{source}:1",
-            expected="XML without a document type",
-            got="a DOCTYPE",
-            hint="Remove the DOCTYPE; none is needed and it can hide entities.",
-        )
-    _check_depth(root, source)
-    return root
+class Head(TypedDict):
+    """The arguments that all boxed expressions share."""
+
+    id: str
+    line: int
+    type_ref: str
 
 
-def _check_depth(root: etree._Element, source: str) -> None:
-    depth = 0
-    for event, element in etree.iterwalk(root, events=("start", "end")):
-        depth += 1 if event == "start" else -1
-        if depth > MAX_DEPTH:
-            raise DefinitionError(
-                where=f"{source}:{element.sourceline}",
-                expected=f"at most {MAX_DEPTH} elements inside each other",
-                got="more",
-            )
-
-
-class _Reader:
+class _Reader(XmlReader):
     """Reads one parsed file; methods follow the order of the standard's schema."""
 
     def __init__(self, root: etree._Element, source: str, dialect: Dialect | None) -> None:
-        self.root = root
-        self.source = source
+        super().__init__(root, source)
         name = etree.QName(root)
-        self.ns = name.namespace or ""
         if name.localname != "definitions" or self.ns not in VERSIONS:
             raise self.error(
                 root, "<definitions> of DMN 1.1 to 1.5", f"<{name.localname}> in {self.ns!r}"
@@ -211,8 +161,8 @@ class _Reader:
             "decisionService",
         }
         for element in self.children(self.root):
-            if _local(element) not in known:
-                raise self.error(element, "an element of DMN 1.5", f"<{_local(element)}>")
+            if local_name(element) not in known:
+                raise self.error(element, "an element of DMN 1.5", f"<{local_name(element)}>")
 
     # --- requirement graph ---
 
@@ -220,7 +170,7 @@ class _Reader:
         return Import(
             name=e.get("name", ""),
             namespace=self.attribute(e, "namespace"),
-            line=_line(e),
+            line=line_of(e),
             kind=e.get("importType", ""),
             location=e.get("locationURI", ""),
         )
@@ -228,7 +178,7 @@ class _Reader:
     def input(self, e: etree._Element) -> InputElement:
         name = self.name(e)
         return InputElement(
-            id=e.get("id") or name, name=name, line=_line(e), variable=self.variable_of(e, name)
+            id=e.get("id") or name, name=name, line=line_of(e), variable=self.variable_of(e, name)
         )
 
     def decision(self, e: etree._Element) -> DecisionElement:
@@ -253,7 +203,7 @@ class _Reader:
         return DecisionElement(
             id=e.get("id") or name,
             name=name,
-            line=_line(e),
+            line=line_of(e),
             variable=self.variable_of(e, name),
             logic=logic,
             requires_inputs=self.required(e, "informationRequirement", "requiredInput"),
@@ -269,7 +219,7 @@ class _Reader:
         return KnowledgeModel(
             id=e.get("id") or name,
             name=name,
-            line=_line(e),
+            line=line_of(e),
             variable=self.variable_of(e, name),
             function=None if logic is None else self.function(logic),
             requires_knowledge=self.required(e, "knowledgeRequirement", "requiredKnowledge"),
@@ -280,7 +230,7 @@ class _Reader:
         return ServiceElement(
             id=e.get("id") or name,
             name=name,
-            line=_line(e),
+            line=line_of(e),
             variable=self.variable_of(e, name),
             outputs=self.references(e, "outputDecision"),
             encapsulated=self.references(e, "encapsulatedDecision"),
@@ -304,7 +254,7 @@ class _Reader:
             raise self.error(e, "href of the form '#id'", repr(e.get("href")))
         if namespace == self.namespace:
             namespace = ""
-        return Reference(namespace=namespace, id=id_, line=_line(e))
+        return Reference(namespace=namespace, id=id_, line=line_of(e))
 
     # --- types ---
 
@@ -315,7 +265,7 @@ class _Reader:
         return ItemDefinition(
             name=self.name(e),
             id=e.get("id", ""),
-            line=_line(e),
+            line=line_of(e),
             type_ref=self.type_name(e, (ref.text or "").strip()) if ref is not None else "",
             is_collection=e.get("isCollection") in ("true", "1"),
             allowed_values=self.unary_text(e, "allowedValues"),
@@ -351,26 +301,34 @@ class _Reader:
             name=self.name(e),
             type_ref=self.type_name(e, e.get("typeRef", "")),
             id=e.get("id", ""),
-            line=_line(e),
+            line=line_of(e),
         )
 
     def variable_of(self, e: etree._Element, name: str) -> Variable:
         found = self.child(e, "variable")
         if found is None:
-            return Variable(name=name, line=_line(e))
+            return Variable(name=name, line=line_of(e))
         return Variable(
             name=" ".join(found.get("name", "").split()) or name,
             type_ref=self.type_name(found, found.get("typeRef", "")),
             id=found.get("id", ""),
-            line=_line(found),
+            line=line_of(found),
         )
 
     # --- boxed expressions ---
 
+    def head(self, e: etree._Element) -> Head:
+        """Return what all boxed expressions share."""
+        return {
+            "id": e.get("id", ""),
+            "line": line_of(e),
+            "type_ref": self.type_name(e, e.get("typeRef", "")),
+        }
+
     def expression(self, e: etree._Element) -> Expression:
-        read = self.expressions.get(_local(e))
+        read = self.expressions.get(local_name(e))
         if read is None or etree.QName(e).namespace != self.ns:
-            raise self.error(e, "a boxed expression of DMN 1.5", f"<{_local(e)}>")
+            raise self.error(e, "a boxed expression of DMN 1.5", f"<{local_name(e)}>")
         self.nesting += 1
         if self.nesting > MAX_NESTING:
             raise self.error(
@@ -384,10 +342,10 @@ class _Reader:
         self, e: etree._Element, skip: tuple[str, ...] = ()
     ) -> Expression | None:
         ignored = {"description", "extensionElements", *skip}
-        found = [c for c in self.children(e) if _local(c) not in ignored]
+        found = [c for c in self.children(e) if local_name(c) not in ignored]
         if len(found) > 1:
             raise self.error(
-                found[1], "one boxed expression", f"a second one, <{_local(found[1])}>"
+                found[1], "one boxed expression", f"a second one, <{local_name(found[1])}>"
             )
         return self.expression(found[0]) if found else None
 
@@ -409,9 +367,7 @@ class _Reader:
             raise self.error(e, "FEEL text", "<importedValues>, which is not supported")
         return LiteralExpression(
             text=self.child_text(e, "text"),
-            id=e.get("id", ""),
-            line=_line(e),
-            type_ref=self.type_name(e, e.get("typeRef", "")),
+            **self.head(e),
         )
 
     def context(self, e: etree._Element) -> BoxedContext:
@@ -428,22 +384,18 @@ class _Reader:
             raise self.error(e, "the entry without a variable to be the last", "another position")
         return BoxedContext(
             entries=tuple(entries),
-            id=e.get("id", ""),
-            line=_line(e),
-            type_ref=self.type_name(e, e.get("typeRef", "")),
+            **self.head(e),
         )
 
     def boxed_list(self, e: etree._Element) -> BoxedList:
         return BoxedList(
             items=self.all_expressions(e),
-            id=e.get("id", ""),
-            line=_line(e),
-            type_ref=self.type_name(e, e.get("typeRef", "")),
+            **self.head(e),
         )
 
     def all_expressions(self, e: etree._Element) -> tuple[Expression, ...]:
         skip = ("description", "extensionElements")
-        return tuple(self.expression(c) for c in self.children(e) if _local(c) not in skip)
+        return tuple(self.expression(c) for c in self.children(e) if local_name(c) not in skip)
 
     def relation(self, e: etree._Element) -> Relation:
         columns = tuple(self.variable(c) for c in self.children(e, "column"))
@@ -456,9 +408,7 @@ class _Reader:
         return Relation(
             columns=columns,
             rows=tuple(rows),
-            id=e.get("id", ""),
-            line=_line(e),
-            type_ref=self.type_name(e, e.get("typeRef", "")),
+            **self.head(e),
         )
 
     def function(self, e: etree._Element) -> FunctionDefinition:
@@ -469,18 +419,14 @@ class _Reader:
             parameters=tuple(self.variable(p) for p in self.children(e, "formalParameter")),
             body=self.optional_expression(e, skip=("formalParameter",)),
             kind=kind,
-            id=e.get("id", ""),
-            line=_line(e),
-            type_ref=self.type_name(e, e.get("typeRef", "")),
+            **self.head(e),
         )
 
     def invocation(self, e: etree._Element) -> Invocation:
         return Invocation(
             function=self.only_expression(e, skip=("binding",)),
             bindings=tuple(self.binding(b) for b in self.children(e, "binding")),
-            id=e.get("id", ""),
-            line=_line(e),
-            type_ref=self.type_name(e, e.get("typeRef", "")),
+            **self.head(e),
         )
 
     def binding(self, e: etree._Element) -> Binding:
@@ -496,9 +442,7 @@ class _Reader:
             condition=self.part(e, "if"),
             then=self.part(e, "then"),
             otherwise=self.part(e, "else"),
-            id=e.get("id", ""),
-            line=_line(e),
-            type_ref=self.type_name(e, e.get("typeRef", "")),
+            **self.head(e),
         )
 
     def iterator_for(self, e: etree._Element) -> BoxedFor:
@@ -507,21 +451,17 @@ class _Reader:
             iterator_type=self.part_type(e),
             source=self.part(e, "in"),
             body=self.part(e, "return"),
-            id=e.get("id", ""),
-            line=_line(e),
-            type_ref=self.type_name(e, e.get("typeRef", "")),
+            **self.head(e),
         )
 
     def quantified(self, e: etree._Element) -> Quantified:
         return Quantified(
-            every=_local(e) == "every",
+            every=local_name(e) == "every",
             iterator=self.attribute(e, "iteratorVariable"),
             iterator_type=self.part_type(e),
             source=self.part(e, "in"),
             satisfies=self.part(e, "satisfies"),
-            id=e.get("id", ""),
-            line=_line(e),
-            type_ref=self.type_name(e, e.get("typeRef", "")),
+            **self.head(e),
         )
 
     def part_type(self, e: etree._Element) -> str:
@@ -532,9 +472,7 @@ class _Reader:
         return BoxedFilter(
             source=self.part(e, "in"),
             match=self.part(e, "match"),
-            id=e.get("id", ""),
-            line=_line(e),
-            type_ref=self.type_name(e, e.get("typeRef", "")),
+            **self.head(e),
         )
 
     # --- decision tables ---
@@ -557,9 +495,7 @@ class _Reader:
             ),
             annotation_names=tuple(a.get("name", "") for a in self.children(e, "annotation")),
             output_label=e.get("outputLabel", ""),
-            id=e.get("id", ""),
-            line=_line(e),
-            type_ref=self.type_name(e, e.get("typeRef", "")),
+            **self.head(e),
         )
 
     def check_output_names(self, e: etree._Element, outputs: tuple[OutputClause, ...]) -> None:
@@ -591,7 +527,7 @@ class _Reader:
         self.check_language(expression)
         return InputClause(
             id=e.get("id", ""),
-            line=_line(e),
+            line=line_of(e),
             label=e.get("label", ""),
             expression=self.text(expression),
             type_ref=self.type_name(expression, expression.get("typeRef", "")),
@@ -602,7 +538,7 @@ class _Reader:
         default = self.child(e, "defaultOutputEntry")
         return OutputClause(
             id=e.get("id", ""),
-            line=_line(e),
+            line=line_of(e),
             name=e.get("name", ""),
             label=e.get("label", ""),
             type_ref=self.type_name(e, e.get("typeRef", "")),
@@ -623,7 +559,7 @@ class _Reader:
         return Rule(
             id=e.get("id") or f"rule_{row}",
             row=row,
-            line=_line(e),
+            line=line_of(e),
             inputs=entries["inputEntry"],
             outputs=entries["outputEntry"],
             annotations=tuple(n.strip() for n in notes if n.strip()),
@@ -632,56 +568,6 @@ class _Reader:
     def cell(self, e: etree._Element) -> Text:
         self.check_language(e)
         return self.text(e)
-
-    # --- XML ---
-
-    def children(self, e: etree._Element, name: str = "*") -> Iterator[etree._Element]:
-        """Return the child elements in the DMN namespace, of one name or all."""
-        return e.iterchildren(f"{{{self.ns}}}{name}")
-
-    def child(self, e: etree._Element, name: str) -> etree._Element | None:
-        return e.find(f"{{{self.ns}}}{name}")
-
-    def child_text(self, e: etree._Element, name: str) -> str:
-        found = self.child(e, name)
-        return "" if found is None else "".join(str(t) for t in found.itertext()).strip()
-
-    def text(self, e: etree._Element) -> Text:
-        return Text(text=self.child_text(e, "text"), id=e.get("id", ""), line=_line(e))
-
-    def unary_text(self, e: etree._Element, name: str) -> Text | None:
-        found = self.child(e, name)
-        if found is None:
-            return None
-        self.check_language(found)
-        text = self.text(found)
-        return text if text.text else None
-
-    def name(self, e: etree._Element) -> str:
-        """Return the name with white space normalised, as FEEL compares names."""
-        name = " ".join(self.attribute(e, "name").split())
-        if not name:
-            raise self.error(e, "a name", "an empty one")
-        return name
-
-    def attribute(self, e: etree._Element, name: str) -> str:
-        value = e.get(name)
-        if value is None:
-            raise self.error(e, f"attribute {name!r}", "none")
-        return value
-
-    def check_language(self, e: etree._Element, attribute: str = "expressionLanguage") -> None:
-        language = e.get(attribute)
-        if language and language not in FEEL_LANGUAGES and language.lower() != "feel":
-            raise self.error(e, "expressions in FEEL", repr(language))
-
-    def error(self, e: etree._Element, expected: str, got: str) -> DefinitionError:
-        owner = e
-        while owner.get("id") is None and (parent := owner.getparent()) is not None:
-            owner = parent
-        id_ = owner.get("id")
-        where = f"{self.source}:{_line(e)}" + (f" ({id_})" if id_ else "")
-        return DefinitionError(where=where, expected=expected, got=got)
 
 
 def _dialect(root: etree._Element) -> Dialect:
@@ -692,12 +578,3 @@ def _dialect(root: etree._Element) -> Dialect:
     if any("://camunda.org/schema/" in (uri or "") for uri in root.nsmap.values()):
         return "camunda"
     return "dmn"
-
-
-def _local(e: etree._Element) -> str:
-    return etree.QName(e).localname
-
-
-def _line(e: etree._Element) -> int:
-    line: object = e.sourceline  # lxml-stubs 0.5.1 types it as an ellipsis
-    return line if isinstance(line, int) else 0
