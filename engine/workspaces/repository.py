@@ -65,6 +65,8 @@ class Repository:
         if trusted:
             git = Git(lock_fd=lock_fd, global_config=_write_trust(home, trusted))
         user = UserRepository(git, user_repository.resolve())
+        if trusted:  # a fetch asks about the git folder itself, where all else asks about the folder above it
+            _write_trust(home, [*trusted, str(user.git_dir)])
         vault = Vault(git, home / "vault.git", user.object_format)
         return cls(home, vault, Workshop(home, vault), user)
 

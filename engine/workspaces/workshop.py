@@ -310,7 +310,9 @@ class Workshop:
             e for e in (*declared.create, *declared.modify) if paths.is_plain(e.removesuffix("/"))
         ]
         listed += [
-            os.fsencode(e) for e in entries if not e.endswith("/") and os.path.lexists(folder / e)
+            os.fsencode(e)
+            for e in entries
+            if not e.endswith("/") and os.path.lexists(folder / e) and not _is_folder(folder / e)
         ]
         below = [e for e in entries if e.endswith("/") and self._is_real(folder / e)]
         if below:
