@@ -104,7 +104,7 @@ def test_a_policy_that_does_not_end_is_cut_off() -> None:
     ["http.send({})", "time.now_ns()", 'rand.intn("a", 3)', "opa.runtime()", 'uuid.rfc4122("a")'],
 )
 def test_impure_built_ins_are_refused_at_load(call: str) -> None:
-    with pytest.raises(DefinitionError, match="p.rego:2"):
+    with pytest.raises(DefinitionError, match=r"p\.rego:2"):
         PolicySet.load({"p.rego": f"package p\nx := {call}\n"})
 
 
