@@ -21,7 +21,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -210,7 +210,7 @@ class Workshop:
             *(self._home / "trash").glob("*"),
         ]
         for folder in unfinished:
-            _remove_tree(folder)
+            remove_tree(folder)
         return [*locks, *unfinished]
 
     # ---- making a folder
@@ -429,7 +429,7 @@ class Workshop:
         trash.mkdir(exist_ok=True)
         grave = Path(tempfile.mkdtemp(dir=trash))
         folder.rename(grave / "it")
-        _remove_tree(grave)
+        remove_tree(grave)
 
 
 def _write_record(notes: Path, record: _Record) -> None:
@@ -461,18 +461,21 @@ def _remove_if_empty(folder: Path) -> None:
         folder.rmdir()
 
 
-def _remove_tree(folder: Path) -> None:
+def remove_tree(folder: Path) -> None:
     """Delete a folder or a link; never follows links. Folders that forbid it are opened first."""
-
-    def permit(function: Callable[..., object], path: str, _error: object) -> None:
-        os.chmod(os.path.dirname(path), 0o700)
-        if os.path.isdir(path) and not os.path.islink(path):
-            os.chmod(path, 0o700)
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            os.unlink(path)
-
     if folder.is_symlink() or not folder.is_dir():
         folder.unlink(missing_ok=True)
-    else:
-        shutil.rmtree(folder, onerror=permit)
+        return
+    try:
+        shutil.rmtree(folder)
+    except PermissionError:
+        _permit(folder)
+        shutil.rmtree(folder)
+
+
+def _permit(folder: Path) -> None:
+    folder.chmod(0o700)
+    for parent, names, _ in os.walk(folder):  # a folder is opened before os.walk looks into it
+        for name in names:
+            if not os.path.islink(os.path.join(parent, name)):
+                os.chmod(os.path.join(parent, name), 0o700)
