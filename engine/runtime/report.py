@@ -41,6 +41,7 @@ def build_report(store: Store, run: str) -> dict[str, Json]:
             waves.setdefault(number, []).append(task.task)
     states = {task.task: task.state for task in tasks}
     over = row.is_finished
+    shown = _ended_state if over else _paused_state if row.status != "running" else str
     return {
         "schema": "engine.run-report/v1",
         "run": run,
@@ -52,7 +53,7 @@ def build_report(store: Store, run: str) -> dict[str, Json]:
         "tasks": [
             {
                 "id": task.task,
-                "state": _ended_state(task.state) if over else task.state,
+                "state": shown(task.state),
                 "attempts": _whole(task.body.get("attempts")),
                 "commit": task.body.get("commit"),
                 "reason": str(task.body.get("reason") or ""),
@@ -154,6 +155,11 @@ class _Fold:
 def _ended_state(state: str) -> str:
     """A task that the run never came to is `na`; one that was under way when it ended is `blocked`."""
     return {"pending": "na", "running": "blocked"}.get(state, state)
+
+
+def _paused_state(state: str) -> str:
+    """Nothing runs while a run is stopped or waits for people."""
+    return "waiting" if state == "running" else state
 
 
 def _wave_state(states: list[str]) -> str:
