@@ -180,12 +180,19 @@ class UserRepository:
         folder = self._checked_out().get(branch)
         if folder is not None:
             return f"branch {branch} is checked out in {folder}; switch to another branch there"
-        if before is not None and "non-fast-forward" in error.got:
+        if before is not None and self._is_ancestor(before, commit) is False:
             return (
                 f"branch {branch} is at {before[:12]}, which is not part of {commit[:12]}: somebody committed to it; "
                 "rename that branch, and the engine makes it anew"
             )
         return error.got
+
+    def _is_ancestor(self, commit: str, of: str) -> bool | None:
+        """Whether `commit` is an ancestor of `of`, or None when one of them is not here."""
+        answer = self._git.run(
+            *("merge-base", "--is-ancestor", commit, of), at=self._place, accept=(0, 1, 128)
+        )
+        return {0: True, 1: False}.get(answer.code)
 
     def _move_checkout(
         self, branch: str, before: str | None, source: Path, ref: str, commit: str

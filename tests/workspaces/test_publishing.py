@@ -1,0 +1,203 @@
+"""Branches of the user's repository move forward, or stay with a reason; clean-up loses nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.workspaces import Candidate, Published
+from tests.workspaces.conftest import Desk, Project
+
+
+@pytest.fixture
+def merged(desk: Desk) -> Candidate:
+    made = desk.candidate(desk.work("t1", {"a.py": "a\n"}))
+    desk.repository.merge(desk.authorize(made))
+    return made
+
+
+class TestPublish:
+    """Branch engine/<feature>."""
+
+    def test_it_appears_and_nothing_else_changes(self, desk: Desk, merged: Candidate) -> None:
+        before = desk.project.state()
+        assert desk.repository.publish(desk.base) == Published(
+            branch="engine/shop", commit=merged.commit, state="moved"
+        )
+        assert desk.project.git("rev-parse", "engine/shop") == merged.commit
+        assert desk.project.state() == before
+        assert desk.project.git("for-each-ref", "--format=%(refname)").split() == [
+            "refs/heads/engine/shop",
+            "refs/heads/main",
+        ]
+        assert not (desk.project.root / ".git/FETCH_HEAD").exists()
+
+    def test_publishing_again_changes_nothing(self, desk: Desk, merged: Candidate) -> None:
+        desk.repository.publish(desk.base)
+        assert desk.repository.publish(desk.base).state == "current"
+
+    def test_it_moves_forward(self, desk: Desk, merged: Candidate) -> None:
+        desk.repository.publish(desk.base)
+        later = desk.candidate(desk.work("t2", {"b.py": "b\n"}, merged.commit), old=merged.commit)
+        desk.repository.merge(desk.authorize(later))
+        assert desk.repository.publish(desk.base).commit == later.commit
+
+    def test_a_branch_with_other_commits_stays(self, desk: Desk, merged: Candidate) -> None:
+        desk.project.git("branch", "engine/shop")
+        desk.project.git("switch", "-q", "engine/shop")
+        theirs = desk.project.commit("by hand", {"hand.txt": "x\n"})
+        desk.project.git("switch", "-q", "main")
+        answer = desk.repository.publish(desk.base)
+        assert (answer.state, answer.commit) == ("refused", theirs)
+        assert answer.reason == (
+            f"branch engine/shop is at {theirs[:12]}, which is not part of {merged.commit[:12]}: "
+            "somebody committed to it; rename that branch, and the engine makes it anew"
+        )
+        assert desk.project.git("rev-parse", "engine/shop") == theirs
+
+    def test_a_branch_that_is_checked_out_stays(
+        self, desk: Desk, merged: Candidate, tmp_path: Path
+    ) -> None:
+        linked = tmp_path / "ein Ort"
+        desk.project.git("worktree", "add", "-q", "-b", "engine/shop", str(linked))
+        answer = desk.repository.publish(desk.base)
+        assert (answer.state, answer.reason) == (
+            "refused",
+            f"branch engine/shop is checked out in {linked}; switch to another branch there",
+        )
+        assert Project(linked).git("status", "--porcelain") == ""
+
+    def test_a_name_that_is_taken_by_a_branch_above_is_a_reason(
+        self, desk: Desk, merged: Candidate
+    ) -> None:
+        desk.project.git("branch", "engine")
+        answer = desk.repository.publish(desk.base)
+        assert answer.state == "refused"
+        assert "refs/heads/engine" in answer.reason
+
+
+class TestPromote:
+    """The user's own branch, only when asked for."""
+
+    def test_a_clean_checkout_moves_with_its_files(self, desk: Desk, merged: Candidate) -> None:
+        assert desk.repository.promote(desk.base).state == "moved"
+        assert desk.project.git("rev-parse", "HEAD") == merged.commit
+        assert (desk.project.root / "a.py").read_text() == "a\n"
+        assert desk.project.git("status", "--porcelain") == ""
+        assert desk.repository.promote(desk.base).state == "current"
+
+    def test_a_dirty_tree_stays(self, desk: Desk, merged: Candidate) -> None:
+        desk.project.write({"README.md": "mine\n"})
+        before = desk.project.state()
+        answer = desk.repository.promote(desk.base)
+        assert (answer.state, answer.reason) == (
+            "refused",
+            "main is checked out and 1 files have changes that are not committed",
+        )
+        assert desk.project.state() == before
+
+    def test_a_file_in_the_way_stays(self, desk: Desk, merged: Candidate) -> None:
+        desk.project.write({"a.py": "mine, not committed\n"})
+        answer = desk.repository.promote(desk.base)
+        assert answer.state == "refused"
+        assert (desk.project.root / "a.py").read_text() == "mine, not committed\n"
+
+    def test_a_branch_that_went_on_stays(self, desk: Desk, merged: Candidate) -> None:
+        theirs = desk.project.commit("by hand", {"hand.txt": "x\n"})
+        assert desk.repository.promote(desk.base).state == "refused"
+        assert desk.project.git("rev-parse", "main") == theirs
+
+    def test_a_branch_that_is_not_checked_out_moves_alone(
+        self, desk: Desk, merged: Candidate
+    ) -> None:
+        desk.project.git("switch", "-q", "-c", "other")
+        before = desk.project.state()
+        assert desk.repository.promote(desk.base).state == "moved"
+        assert desk.project.git("rev-parse", "main") == merged.commit
+        assert desk.project.state() == before
+
+    def test_a_detached_head_has_nothing_to_promote(self, desk: Desk, merged: Candidate) -> None:
+        desk.project.git("checkout", "-q", "--detach")
+        base = desk.repository.prepare("shop", "r1", None)
+        assert "detached HEAD" in desk.repository.promote(base).reason
+
+
+class TestQuarantine:
+    """A person can look at what did not merge."""
+
+    def test_a_branch_shows_the_commit(self, desk: Desk) -> None:
+        snapshot = desk.work("t1", {"a.py": "a\n"})
+        answer = desk.repository.quarantine(snapshot.commit, feature="shop", task="t1")
+        assert answer == Published(
+            branch="engine-quarantine/shop/t1", commit=snapshot.commit, state="moved"
+        )
+        assert desk.project.git("show", "engine-quarantine/shop/t1:a.py") == "a"
+        again = desk.repository.quarantine(snapshot.commit, feature="shop", task="t1")
+        assert again.state == "current"
+
+    def test_an_older_branch_of_that_name_stays(self, desk: Desk) -> None:
+        first = desk.work("t1", {"a.py": "1\n"})
+        second = desk.work("t1", {"a.py": "2\n"})
+        desk.repository.quarantine(first.commit, feature="shop", task="t1")
+        answer = desk.repository.quarantine(second.commit, feature="shop", task="t1")
+        assert answer.branch == f"engine-quarantine/shop/t1-{second.commit[:12]}"
+        assert desk.project.git("rev-parse", "engine-quarantine/shop/t1") == first.commit
+
+
+class TestCleanup:
+    """Folders go, commits stay."""
+
+    def test_folders_go_after_their_work_is_kept(self, desk: Desk) -> None:
+        (desk.acquire("t1").path / "half.py").write_text("half\n")
+        desk.work("t2", {"b.py": "b\n"})
+        desk.repository.checkout(desk.base.head, "gate")
+        report = desk.repository.cleanup(None, keep_branches=True)
+        worktrees = desk.project.home / "worktrees"
+        assert report.removed == (worktrees / "shop/t1", worktrees / "shop/t2")
+        assert list(report.kept) == ["shop/t1"]
+        assert desk.vault("show", f"{report.kept['shop/t1']}:half.py") == "half"
+        for folder in ("worktrees", "records", "checkouts", "trash"):
+            assert list((desk.project.home / folder).iterdir()) == []
+
+    def test_only_the_named_feature_goes(self, desk: Desk) -> None:
+        desk.acquire("t1")
+        other = desk.repository.acquire(
+            feature="other", run="r2", task="t1", attempt=1, base_commit=desk.base.head
+        )
+        desk.repository.cleanup("shop", keep_branches=True)
+        assert other.path.is_dir()
+
+    def test_no_commit_of_a_snapshot_is_ever_deleted(self, desk: Desk) -> None:
+        commits = [desk.work("t1", {"a.py": f"{n}\n"}).commit for n in range(3)]
+        desk.repository.quarantine(commits[0], feature="shop", task="t1")
+        desk.repository.cleanup(None, keep_branches=False)
+        desk.vault("gc", "-q", "--prune=now")
+        assert {desk.vault("cat-file", "-t", commit) for commit in commits} == {"commit"}
+        assert set(desk.repository.kept("r1").values()) == set(commits)
+
+    def test_quarantine_branches_go_only_when_asked_and_only_ours(self, desk: Desk) -> None:
+        snapshot = desk.work("t1", {"a.py": "a\n"})
+        desk.repository.quarantine(snapshot.commit, feature="shop", task="t1")
+        desk.project.git("branch", "engine-quarantine/shop/by-hand")
+        assert desk.repository.cleanup(None, keep_branches=True).deleted_branches == ()
+        report = desk.repository.cleanup(None, keep_branches=False)
+        assert report.deleted_branches == ("engine-quarantine/shop/t1",)
+        assert "by-hand" in desk.project.git("branch", "--list", "engine-quarantine/*")
+
+    def test_a_quarantine_branch_that_is_checked_out_stays(self, desk: Desk) -> None:
+        snapshot = desk.work("t1", {"a.py": "a\n"})
+        desk.repository.quarantine(snapshot.commit, feature="shop", task="t1")
+        desk.project.git("switch", "-q", "engine-quarantine/shop/t1")
+        assert desk.repository.cleanup(None, keep_branches=False).deleted_branches == ()
+
+    def test_nothing_is_left_in_the_users_folder(self, desk: Desk, merged: Candidate) -> None:
+        desk.repository.publish(desk.base)
+        desk.repository.cleanup(None, keep_branches=False)
+        assert sorted(path.name for path in desk.project.root.iterdir()) == [
+            ".engine",
+            ".git",
+            ".gitignore",
+            "README.md",
+            "src",
+        ]
