@@ -106,7 +106,9 @@ class BpmnError(EngineError):
     Any other exception of a handler is a failed attempt, which is retried and then becomes an incident.
     """
 
-    def __init__(self, code: str, message: str = "", variables: dict[str, object] | None = None) -> None:
+    def __init__(
+        self, code: str, message: str = "", variables: dict[str, object] | None = None
+    ) -> None:
         self.code = code
         self.variables = variables or {}
         super().__init__(message or code)
