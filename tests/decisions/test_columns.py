@@ -62,6 +62,7 @@ text_cells = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(number_cells, min_size=1, max_size=8), st.decimals(-2, 9, places=2))
 def test_a_mask_says_which_rules_hold(cells: list[Cell], value: Decimal) -> None:
     column = build(Kind.NUMBER, cells)
@@ -71,6 +72,7 @@ def test_a_mask_says_which_rules_hold(cells: list[Cell], value: Decimal) -> None
     ]
 
 
+@settings(deadline=None)
 @given(st.lists(number_cells, min_size=1, max_size=6))
 def test_every_position_has_a_witness_that_lies_in_it(cells: list[Cell]) -> None:
     column = build(Kind.NUMBER, cells)
@@ -101,7 +103,7 @@ def by_brute_force(columns: list[Column], rules: int) -> dict[tuple[int, ...], i
     return found
 
 
-@settings(max_examples=1000)
+@settings(max_examples=1000, deadline=None)
 @given(tables())
 def test_gaps_overlaps_and_first_rules_are_those_of_brute_force(
     made: tuple[list[Column], int],
