@@ -296,12 +296,12 @@ def _equal_parts(run: Run, a: Value, b: Value, depth: int) -> bool | None:
         (local_a, at_a), (local_b, at_b) = a.key, b.key
         return bool(local_a == local_b and at_a // SECOND == at_b // SECOND)
     if kind_of is list:
-        run.spend(len(a) >> 3)
+        run.spend((len(a) >> 3) + 8)
         return len(a) == len(b) and all(
             _equal_items(run, x, y, depth) for x, y in zip(a, b, strict=True)
         )
     if kind_of is dict:
-        run.spend(len(a) >> 3)
+        run.spend((len(a) >> 3) + 8)
         return a.keys() == b.keys() and all(_equal_items(run, a[k], b[k], depth) for k in a)
     if kind_of is Range:
         return (

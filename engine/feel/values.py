@@ -45,6 +45,9 @@ CONTEXT: Final = decimal.Context(
     traps=[decimal.InvalidOperation, decimal.DivisionByZero, decimal.Overflow],
 )
 MAX_DEPTH: Final = 200  #: how deep lists and contexts may nest
+MAX_ITEMS: Final = (
+    5_000_000  #: items and entries that a converted value may have; one list in it may count often
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,20 +137,20 @@ def from_json(value: object) -> Value:
     """Return `value` as a FEEL value, all the way down: int and float become Decimal, tuples lists,
     `datetime` types the FEEL types of the same meaning.
 
-    Raises FeelError for anything FEEL has no value for, and beyond 200 levels.
+    Raises FeelError for anything FEEL has no value for, and for values that are too large.
 
     >>> from_json({"a": [1, 2.50]})
     {'a': [Decimal('1'), Decimal('2.5')]}
     """
-    return _from_json(value, 0)
+    return _from_json(value, _Size())
 
 
 def to_json(value: Value) -> Value:
     """Return None, bool, int, Decimal, str, list and dict only: whole numbers as int, temporal values as text.
 
-    Raises FeelError for a range or a function, and beyond 200 levels.
+    Raises FeelError for a range or a function, and for values that are too large.
     """
-    return _to_json(value, 0)
+    return _to_json(value, _Size())
 
 
 def number(value: int | Decimal) -> Decimal:
@@ -177,17 +180,38 @@ def whole(value: Value) -> int | None:
     return None
 
 
-def _from_json(value: object, depth: int) -> Value:
-    if depth > MAX_DEPTH:
-        raise FeelError(
-            f"expected at most {MAX_DEPTH} nested lists and contexts, but there are more"
-        )
+class _Size:
+    """How large a value is that is being converted."""
+
+    __slots__ = ("depth", "items")
+
+    def __init__(self) -> None:
+        self.depth = self.items = 0
+
+    def enter(self, items: int) -> None:
+        """Count a list or context. Raises FeelError beyond what may be converted."""
+        self.depth += 1
+        self.items += items
+        if self.depth > MAX_DEPTH or self.items > MAX_ITEMS:
+            raise FeelError(
+                expected=f"at most {MAX_DEPTH} nested lists and contexts with {MAX_ITEMS:,} items",
+                got="more",
+            )
+
+
+def _from_json(value: object, size: _Size) -> Value:
     found: Value = native(value)
     kind_of = type(found)
     if kind_of is list:
-        return [_from_json(item, depth + 1) for item in found]
+        size.enter(len(found))
+        found = [_from_json(item, size) for item in found]
+        size.depth -= 1
+        return found
     if kind_of is dict:
-        return {str(key): _from_json(item, depth + 1) for key, item in found.items()}
+        size.enter(len(found))
+        found = {str(key): _from_json(item, size) for key, item in found.items()}
+        size.depth -= 1
+        return found
     if kind_of is int:
         try:
             return number(found)
@@ -196,11 +220,7 @@ def _from_json(value: object, depth: int) -> Value:
     return found
 
 
-def _to_json(value: Value, depth: int) -> Value:
-    if depth > MAX_DEPTH:
-        raise FeelError(
-            f"expected at most {MAX_DEPTH} nested lists and contexts, but there are more"
-        )
+def _to_json(value: Value, size: _Size) -> Value:
     value = native(value)
     match value:
         case bool() | None | str() | int():
@@ -209,9 +229,15 @@ def _to_json(value: Value, depth: int) -> Value:
             integral = value == value.to_integral_value() and value.adjusted() < PRECISION
             return int(value) if integral else value
         case list():
-            return [_to_json(item, depth + 1) for item in value]
+            size.enter(len(value))
+            items = [_to_json(item, size) for item in value]
+            size.depth -= 1
+            return items
         case dict():
-            return {key: _to_json(item, depth + 1) for key, item in value.items()}
+            size.enter(len(value))
+            entries = {key: _to_json(item, size) for key, item in value.items()}
+            size.depth -= 1
+            return entries
         case Range() | Function():
             raise FeelError(
                 expected="a value that JSON can hold",

@@ -80,13 +80,11 @@ def is_blank(run: Run, text: str) -> Value:
 
 @catalog.add("to base64(value: string)", camunda=True)
 def to_base64(run: Run, text: str) -> Value:
-    run.text(len(text))
     return base64.b64encode(text.encode()).decode()
 
 
 @catalog.add("from base64(value: string)", camunda=True)
 def from_base64(run: Run, text: str) -> Value:
-    run.text(len(text))
     try:
         return base64.b64decode(text, validate=True).decode()
     except (binascii.Error, UnicodeDecodeError) as error:
@@ -234,7 +232,6 @@ def get_value(run: Run, context: Value, keys: list[Value]) -> Value:
 
 @catalog.add("put(context: context, key: string, value: any)", camunda=True)
 def put(run: Run, context: dict[str, Value], key: str, value: Value) -> Value:
-    run.spend(len(context))
     return {**context, key: value}
 
 
@@ -307,9 +304,7 @@ def from_json(run: Run, text: str) -> Value:
 
 @catalog.add("to json(value: any)", camunda=True)
 def to_json(run: Run, value: Value) -> Value:
-    result = _json_text(run, value, 0)
-    run.text(len(result))
-    return result
+    return _json_text(run, value, 0)
 
 
 def _no_constant(name: str) -> NoReturn:
@@ -327,8 +322,10 @@ def _json_text(run: Run, value: Value, depth: int) -> str:
         case Decimal() | int():
             return number_text(value)
         case list():
+            run.spend(len(value) + 1)
             return f"[{','.join(_json_text(run, item, depth + 1) for item in value)}]"
         case dict():
+            run.spend(len(value) + 1)
             pairs = (
                 f"{json.dumps(k, ensure_ascii=False)}:{_json_text(run, v, depth + 1)}"
                 for k, v in value.items()

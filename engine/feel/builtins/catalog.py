@@ -186,7 +186,13 @@ class Builtin:
 
     def _answer(self, run: Run, signature: Signature, values: list[Value]) -> Value:
         try:
-            return signature.body(run, *values)
+            result = signature.body(run, *values)
+            kind_of = type(result)
+            if kind_of is str:
+                run.text(len(result))
+            elif kind_of is list or kind_of is dict:
+                run.spend(len(result) >> 3)
+            return result
         except NoValue as problem:
             return run.null(f"{self.name}: {problem}")
         except DecimalException:

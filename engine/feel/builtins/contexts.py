@@ -37,7 +37,6 @@ def context(run: Run, entries: list[Value]) -> Value:
 
 @catalog.add("context put(context: context, key: string, value: any)")
 def context_put(run: Run, context: dict[str, Value], key: str, value: Value) -> Value:
-    run.spend(len(context))
     return {**context, key: value}
 
 

@@ -24,9 +24,7 @@ _NUMBER: Final = re.compile(r"-?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9
 def string(run: Run, value: Value) -> Value:
     if value is None:
         return None
-    result = value if type(value) is str else text_of(run, value, 0)
-    run.text(len(result))
-    return result
+    return value if type(value) is str else text_of(run, value, 0)
 
 
 @catalog.add("number(from: string|number)")
@@ -191,10 +189,10 @@ def text_of(run: Run, value: Value, depth: int) -> str:
         case Decimal() | int():
             return number_text(value)
         case list():
-            run.text(len(value))
+            run.spend(len(value) + 1)
             return f"[{', '.join(text_of(run, item, depth + 1) for item in value)}]"
         case dict():
-            run.text(len(value))
+            run.spend(len(value) + 1)
             parts = (f"{_key(k)}: {text_of(run, v, depth + 1)}" for k, v in value.items())
             return f"{{{', '.join(parts)}}}"
         case Range():

@@ -127,34 +127,29 @@ def sublist(run: Run, items: Items, start: Decimal, length: Decimal | None = Non
 
 @catalog.add("append(list: list, items…: any)")
 def append(run: Run, items: Items, new: Items) -> Value:
-    run.spend(len(items) >> 3)
     return items + new
 
 
 @catalog.add("concatenate(lists…: list)")
 def concatenate(run: Run, lists: list[Items]) -> Value:
-    run.spend(sum(map(len, lists)) >> 3)
     return [item for items in lists for item in items]
 
 
 @catalog.add("insert before(list: list, position: number, newItem: any)")
 def insert_before(run: Run, items: Items, position: Decimal, item: Value) -> Value:
     index = _index(items, position)
-    run.spend(len(items) >> 3)
     return [*items[:index], item, *items[index:]]
 
 
 @catalog.add("remove(list: list, position: number)")
 def remove(run: Run, items: Items, position: Decimal) -> Value:
     index = _index(items, position)
-    run.spend(len(items) >> 3)
     return items[:index] + items[index + 1 :]
 
 
 @catalog.add("list replace(list: list, position: number, newItem: any)")
 def list_replace(run: Run, items: Items, position: Decimal, item: Value) -> Value:
     index = _index(items, position)
-    run.spend(len(items) >> 3)
     return [*items[:index], item, *items[index + 1 :]]
 
 
@@ -173,7 +168,6 @@ def list_replace_matching(run: Run, items: Items, match: Function, new: Value) -
 
 @catalog.add("reverse(list: list)")
 def reverse(run: Run, items: Items) -> Value:
-    run.spend(len(items) >> 3)
     return items[::-1]
 
 
