@@ -15,7 +15,7 @@ import asyncio
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,19 +33,37 @@ from engine.core.safety import (
 from engine.errors import ContractError
 from engine.ledger import Draft, EntryType, Sealed, note
 from engine.plugins import Plugins, call
-from engine.programs import Program, ProgramOutcome, Redactor, clean_environment, run_program
+from engine.programs import Program, Redactor, clean_environment, run_program
 from engine.runtime.conductor import Clock
+from engine.runtime.forms import (
+    OUTPUT_TAIL_BYTES,
+    body_of,
+    captured,
+    changes_with_lines,
+    contexts,
+    merged,
+    no_work,
+    not_applicable,
+    policy_settings,
+    program_result,
+    snapshot_of,
+    snapshot_problem,
+    subject_from,
+    subject_json,
+    subject_of,
+    texts,
+    without_nulls,
+)
 from engine.runtime.recorder import Recorder
+from engine.runtime.slots import Slots
 from engine.runtime.specs import read_task_graph
 from engine.settings import GateSettings, Settings
 from engine.store import Change, EffectDone, EffectIntended, EffectVoided, TaskChanged
 from engine.workers import SHELL, Assignment, WorkerSpec, run_worker
 from engine.workspaces import (
     Base,
-    Candidate,
     Conflict,
     DeclaredFiles,
-    FileChange,
     Provenance,
     Repository,
     Snapshot,
@@ -54,7 +72,6 @@ from engine.workspaces import (
 )
 
 MERGE_PACKAGE = "merge"  #: the policy whose verdict the kernel wants
-OUTPUT_TAIL_BYTES = 8 * 1024
 PATCH_BYTES = 512 * 1024
 TIERS = {"L0": 0, "L1": 1, "L2": 2, "L3": 3, "L4": 4, "L5": 5}
 
@@ -119,7 +136,7 @@ class Delivery:
             if entry.type is EntryType.USAGE_RECORDED:
                 self._add_usage(entry.task, body["tokens"], body["cost_micros"])
             else:
-                self._snapshots[body["commit"]] = _snapshot_of(body)
+                self._snapshots[body["commit"]] = snapshot_of(body)
 
     def check_contract(self, name: str, value: Json) -> None:
         self._site.contracts.check(name, value)
@@ -152,7 +169,7 @@ class Delivery:
                 body={"wave": wave["number"], "title": task["title"], "attempts": 0},
             )
             for wave in waves
-            for task in _maps(wave["tasks"])
+            for task in contexts(wave["tasks"])
             if task["id"] not in known
         ]
         await self._recorder.commit((), changes)
@@ -196,7 +213,7 @@ class Delivery:
             if kind == "plugin":
                 return await self._run_plugin(job, task, selection, workspace)
             if kind != "worker":
-                return _no_work(f"no worker or plugin is known for tool {task.get('tool')!r}")
+                return no_work(f"no worker or plugin is known for tool {task.get('tool')!r}")
             return await self._run_program(job, task, selection, workspace, slot)
 
     async def _run_program(
@@ -204,11 +221,11 @@ class Delivery:
     ) -> Variables:
         spec = self._worker_spec(str(selection.get("plugin") or selection.get("worker") or ""))
         if spec is None:
-            return _no_work(f"worker {selection.get('plugin')!r} is not configured")
+            return no_work(f"worker {selection.get('plugin')!r} is not configured")
         log = self._site.home / "logs" / self.run / f"{workspace.task}.{workspace.attempt}.log"
         assignment = Assignment(
             spec=spec,
-            task=_plain(task),
+            task=without_nulls(task),
             workspace=workspace.path,
             key=job.key,
             log=log,
@@ -279,12 +296,12 @@ class Delivery:
         name = str(selection.get("plugin"))
         plugin = self._site.plugins.plugins.get(name)
         if plugin is None:
-            return _no_work(f"plugin {name!r} is not installed")
+            return no_work(f"plugin {name!r} is not installed")
         operation = str(selection.get("operation") or next(iter(plugin.operations)))
         result = await call(
             plugin,
             operation,
-            {"task": _plain(task), "args": list(_texts(task.get("args")))},
+            {"task": without_nulls(task), "args": list(texts(task.get("args")))},
             contracts=self._site.contracts,
             key=job.key,
             scratch=self._scratch(job),
@@ -323,9 +340,9 @@ class Delivery:
         workspace = self._workspaces.get(identifier) or await self._reopen(job, identifier)
         files: Any = task.get("files") or {}
         declared = DeclaredFiles(
-            create=_texts(files.get("create")),
-            modify=_texts(files.get("modify")),
-            read=_texts(files.get("read")),
+            create=texts(files.get("create")),
+            modify=texts(files.get("modify")),
+            read=texts(files.get("read")),
         )
         snapshot = await self._git(
             self._repository.snapshot,
@@ -338,15 +355,15 @@ class Delivery:
             ),
         )
         self._snapshots[snapshot.commit] = snapshot
-        captured = _captured(snapshot)
-        await self._record(EntryType.WORKSPACE_CAPTURED, captured, task=identifier)
-        problem = _snapshot_problem(snapshot)
+        taken = captured(snapshot)
+        await self._record(EntryType.WORKSPACE_CAPTURED, taken, task=identifier)
+        problem = snapshot_problem(snapshot)
         check: Any = task.get("verification")
         if problem is None and not check:
             problem = ("validation", "the task names no verification command, so nothing is done")
         if problem is not None:
             return {
-                **captured,
+                **taken,
                 "result": "failed",
                 "failure_class": problem[0],
                 "message": problem[1],
@@ -368,7 +385,7 @@ class Delivery:
         failed = outcome["result"] != "ok"
         timed_out = outcome["reason_code"] == "TIMED_OUT"
         return {
-            **captured,
+            **taken,
             "result": outcome["result"],
             "failure_class": ("timeout" if timed_out else "verification") if failed else "",
             "message": outcome["reason"],
@@ -380,7 +397,7 @@ class Delivery:
         identifier = str(task["id"])
         commit = next(
             (
-                str(_body(entry.body)["commit"])
+                str(body_of(entry.body)["commit"])
                 for entry in reversed(
                     list(
                         self._recorder.store.entries(
@@ -441,7 +458,7 @@ class Delivery:
         )
         undeclared, refused = self._manifest_of(commits)
         budget = self._budget_problem()
-        subject = _subject(made)
+        subject = subject_of(made)
         await self._recorder.commit(
             [
                 self._verdict("conflict", subject, "pass", ()),
@@ -459,17 +476,17 @@ class Delivery:
         lines = sum((change.added or 0) + (change.deleted or 0) for change in changed)
         return {
             "clean": True,
-            **_subject_json(subject),
+            **subject_json(subject),
             "tasks": tasks,
             "conflicts": [],
             "conflicting_tasks": [],
-            "changed": _changes_with_lines(changed, patch.text, self._redact),
+            "changed": changes_with_lines(changed, patch.text, self._redact),
             "patch_complete": patch.is_complete,
             "changed_files": len(changed),
             "diff_lines": lines,
             "undeclared": undeclared,
             "tags": sorted(
-                {tag for task in _maps(wave.get("tasks")) for tag in _texts(task.get("tags"))}
+                {tag for task in contexts(wave.get("tasks")) for tag in texts(task.get("tags"))}
             ),
             "spent": dict(self._spent),
         }
@@ -555,9 +572,11 @@ class Delivery:
             "commit": commit,
         }
         if gate.enforcement == "off":
-            outcome = _na("DISABLED", "switched off in the configuration")
+            outcome = not_applicable("DISABLED", "switched off in the configuration")
         elif TIERS[gate.tier] > max_level:
-            outcome = _na("TIER_NOT_REQUIRED", f"the gate tier table asks for L0 to L{max_level}")
+            outcome = not_applicable(
+                "TIER_NOT_REQUIRED", f"the gate tier table asks for L0 to L{max_level}"
+            )
             known["required"] = False
         else:
             outcome = await self._check(
@@ -574,7 +593,7 @@ class Delivery:
         if package != MERGE_PACKAGE or not isinstance(input_, Mapping):
             return []
         candidate = input_.get("candidate")
-        subject = _subject_from(candidate) if isinstance(candidate, Mapping) else None
+        subject = subject_from(candidate) if isinstance(candidate, Mapping) else None
         if subject is None:
             return []
         reasons = tuple(f"{reason.code}: {reason.message}" for reason in verdict.reasons)
@@ -584,15 +603,15 @@ class Delivery:
         """Return {state: merged|refused|stale, commit, head, old, reasons}; the kernel decides, not the caller."""
         done = self._effect(job.key)
         if done is not None and done.state == "done":
-            return _merged(done.body)
-        subject = _subject_from(candidate)
+            return merged(done.body)
+        subject = subject_from(candidate)
         if subject is None:
             return await self._refuse(candidate, ("the candidate is not a commit: it conflicts",))
         authorization = authorize(subject, ref=self._site.base.ref, evidence=self._evidence())
         if isinstance(authorization, Refusal):
             return await self._refuse(candidate, authorization.reasons)
         body: dict[str, Json] = {
-            **_subject_json(subject),
+            **subject_json(subject),
             "ref": authorization.ref,
             "wave": wave.get("number"),
             "tasks": candidate.get("tasks"),
@@ -610,14 +629,14 @@ class Delivery:
         changes: list[Change] = [EffectDone(key=job.key, body=body)]
         changes += [
             TaskChanged(task=task, state="merged", body={"commit": source, "reason": ""})
-            for task, source in zip(_texts(candidate.get("tasks")), subject.sources, strict=True)
+            for task, source in zip(texts(candidate.get("tasks")), subject.sources, strict=True)
         ]
         await self._recorder.commit(
             [note(EntryType.MERGE_COMPLETED, self._clock.now(), {"job": job.key, **body})], changes
         )
         self._head = subject.commit
         await self._publish()
-        return _merged(body)
+        return merged(body)
 
     async def roll_back(self, job: Job, merge: Variables, reason: str) -> Variables:
         """Return {state, commit, reasons}: a commit on top that restores the tree from before the merge."""
@@ -631,7 +650,7 @@ class Delivery:
                 str(merge["old"]),
                 self._provenance(f"{self.feature}: roll back ({reason})", {}),
             )
-            subject = _subject(made)
+            subject = subject_of(made)
             sealed = await self._recorder.commit(
                 [self._verdict("rollback", subject, "pass", (reason,))]
             )
@@ -639,13 +658,13 @@ class Delivery:
                 VerdictEvidence(kind="rollback", verdict="pass", subject=subject, seq=sealed[0].seq)
             ]
         else:
-            found = _subject_from(done.body)
+            found = subject_from(done.body)
             assert found is not None  # written by us in the branch above
             subject, evidence = found, [e for e in self._evidence() if e.kind == "rollback"]
         authorization = authorize_rollback(subject, ref=self._site.base.ref, evidence=evidence)
         if isinstance(authorization, Refusal):
-            return await self._refuse(_subject_json(subject), authorization.reasons)
-        body: dict[str, Json] = {**_subject_json(subject), "ref": authorization.ref}
+            return await self._refuse(subject_json(subject), authorization.reasons)
+        body: dict[str, Json] = {**subject_json(subject), "ref": authorization.ref}
         if done is None:
             await self._recorder.commit(
                 [note(EntryType.ROLLBACK_AUTHORIZED, self._clock.now(), {"job": job.key, **body})],
@@ -658,7 +677,7 @@ class Delivery:
         changes: list[Change] = [EffectDone(key=job.key, body=body)]
         changes += [
             TaskChanged(task=task, state="failed", body={"reason": f"rolled back: {reason}"})
-            for task in _texts(merge.get("tasks"))
+            for task in texts(merge.get("tasks"))
         ]
         await self._recorder.commit(
             [note(EntryType.ROLLBACK_COMPLETED, self._clock.now(), {"job": job.key, **body})],
@@ -704,7 +723,7 @@ class Delivery:
         """Return {result, exit_code, reason} of the doctor command on `commit`; na when none is configured."""
         doctor = self._site.settings.doctor
         if doctor.command is None:
-            outcome = _na("NOT_CONFIGURED", "no doctor command is configured")
+            outcome = not_applicable("NOT_CONFIGURED", "no doctor command is configured")
         else:
             outcome = await self._check(job, doctor.command, commit, "doctor", doctor.timeout_s)
         await self._record(
@@ -755,10 +774,10 @@ class Delivery:
                     },
                 )
             ]
-        reason = "; ".join(_texts(result.get("reasons")))
+        reason = "; ".join(texts(result.get("reasons")))
         return [
             TaskChanged(task=task, state="blocked", body={"reason": reason})
-            for task in _texts(result.get("blocked"))
+            for task in texts(result.get("blocked"))
         ]
 
     async def finish(self) -> None:
@@ -834,7 +853,7 @@ class Delivery:
         )
         outcome = await run_program(program)
         await asyncio.to_thread(shutil.rmtree, scratch, True)
-        return _program_result(outcome)
+        return program_result(outcome)
 
     async def _publish(self) -> None:
         async with self._published:
@@ -872,18 +891,18 @@ class Delivery:
 
     def _verified(self) -> set[str]:
         return {
-            str(_body(entry.body)["commit"])
+            str(body_of(entry.body)["commit"])
             for entry in self._recorder.store.entries(self.run, types=(EntryType.GATE_FINISHED,))
-            if _body(entry.body).get("stage") == "verification"
-            and _body(entry.body).get("result") == "ok"
+            if body_of(entry.body).get("stage") == "verification"
+            and body_of(entry.body).get("result") == "ok"
         }
 
     def _evidence(self) -> list[VerdictEvidence]:
         """Return every recorded verdict of the run, read back from the ledger."""
         found = []
         for entry in self._recorder.store.entries(self.run, types=(EntryType.VERDICT_RECORDED,)):
-            body = _body(entry.body)
-            subject = _subject_from(body["subject"])
+            body = body_of(entry.body)
+            subject = subject_from(body["subject"])
             if subject is not None:
                 found.append(
                     VerdictEvidence(
@@ -891,7 +910,7 @@ class Delivery:
                         verdict=str(body["verdict"]),
                         subject=subject,
                         seq=entry.seq,
-                        reasons=_texts(body.get("reasons")),
+                        reasons=texts(body.get("reasons")),
                     )
                 )
         return found
@@ -915,7 +934,7 @@ class Delivery:
             {
                 "kind": kind,
                 "verdict": verdict,
-                "subject": _subject_json(subject),
+                "subject": subject_json(subject),
                 "reasons": list(reasons),
             },
         )
@@ -986,245 +1005,6 @@ class Delivery:
         return await self._recorder.commit(
             [note(kind, self._clock.now(), body, task=task)], changes
         )
-
-
-class Slots:
-    """At most so many workers at a time; each gets the lowest free number, from 1."""
-
-    def __init__(self) -> None:
-        self._taken: set[int] = set()
-        self._freed = asyncio.Condition()
-
-    def take(self, limit: int) -> _Slot:
-        return _Slot(self, max(1, limit))
-
-    async def enter(self, limit: int) -> int:
-        async with self._freed:
-            await self._freed.wait_for(lambda: len(self._taken) < limit)
-            number = next(n for n in range(1, limit + 1) if n not in self._taken)
-            self._taken.add(number)
-            return number
-
-    async def leave(self, number: int) -> None:
-        async with self._freed:
-            self._taken.discard(number)
-            self._freed.notify_all()
-
-
-@dataclass
-class _Slot:
-    slots: Slots
-    limit: int
-    number: int = field(default=0)
-
-    async def __aenter__(self) -> int:
-        self.number = await self.slots.enter(self.limit)
-        return self.number
-
-    async def __aexit__(self, *error: object) -> None:
-        await asyncio.shield(self.slots.leave(self.number))
-
-
-def policy_settings(settings: Settings) -> Variables:
-    """Return the part of the settings that tables and policies see; a fact of the run."""
-    return {
-        "security": {"level": settings.security.level},
-        "manifest": {"enforcement": settings.manifest.enforcement},
-        "budgets": {
-            "tokens_per_task": settings.budgets.tokens_per_task,
-            "cost_micros_per_run": settings.budgets.cost_micros_per_run,
-            "mode": settings.budgets.mode,
-        },
-        "timeouts": {
-            "task_s": settings.timeouts.task_s,
-            "verification_s": settings.timeouts.verification_s,
-        },
-        "gates": [
-            {
-                "name": gate.name,
-                "stage": gate.stage,
-                "tier": gate.tier,
-                "enforcement": gate.enforcement,
-            }
-            for gate in settings.gates
-        ],
-        "promote": settings.run.promote,
-    }
-
-
-def _program_result(outcome: ProgramOutcome) -> dict[str, Json]:
-    """Return {result, exit_code, reason_code, reason, output, milliseconds}; only exit code 0 is ok."""
-    codes = {
-        "timed_out": "TIMED_OUT",
-        "silent": "SILENT",
-        "flooded": "FLOODED",
-        "not_started": "NOT_STARTED",
-        "signalled": "SIGNALLED",
-        "cancelled": "CANCELLED",
-    }
-    code = "" if outcome.succeeded else codes.get(outcome.state, "EXIT_CODE")
-    text = "\n".join(part for part in (outcome.stdout.text, outcome.stderr.text) if part)
-    return {
-        "result": "ok" if outcome.succeeded else "failed",
-        "exit_code": outcome.exit_code,
-        "reason_code": code,
-        "reason": "" if outcome.succeeded else outcome.reason,
-        "output": text[-OUTPUT_TAIL_BYTES:],
-        "milliseconds": round(outcome.seconds * 1000),
-    }
-
-
-def _na(code: str, reason: str) -> dict[str, Json]:
-    return {
-        "result": "na",
-        "exit_code": None,
-        "reason_code": code,
-        "reason": reason,
-        "output": "",
-        "milliseconds": 0,
-    }
-
-
-def _no_work(message: str) -> Variables:
-    return {
-        "worker": "",
-        "failure_class": "not_started",
-        "message": message,
-        "exit_code": None,
-        "tokens": 0,
-        "cost_micros": 0,
-    }
-
-
-def _snapshot_problem(snapshot: Snapshot) -> tuple[str, str] | None:
-    """Return (failure class, sentence) when the files cannot be taken as the task's result."""
-    if snapshot.refused:
-        listed = "; ".join(f"{item.path}: {item.message}" for item in snapshot.refused[:5])
-        return "manifest", f"the workspace holds what is never merged: {listed}"
-    if snapshot.manifest != "pass":
-        return (
-            "manifest",
-            f"wrote outside its declared files: {', '.join(snapshot.undeclared[:10])}",
-        )
-    if snapshot.is_empty:
-        return "nothing_written", "the worker ended well but wrote nothing"
-    return None
-
-
-def _captured(snapshot: Snapshot) -> dict[str, Json]:
-    return {
-        "commit": snapshot.commit,
-        "tree": snapshot.tree,
-        "base": snapshot.base,
-        "changed": [
-            {"path": change.path, "kind": change.kind, "mode": change.mode, "oid": change.oid}
-            for change in snapshot.changed
-        ],
-        "undeclared": list(snapshot.undeclared),
-        "refused": [
-            {"code": item.code, "path": item.path, "message": item.message}
-            for item in snapshot.refused
-        ],
-        "enforcement": snapshot.enforcement,
-    }
-
-
-def _snapshot_of(body: Any) -> Snapshot:  # Any: JSON written by _captured
-    from engine.workspaces import Refusal as RefusedPath
-
-    return Snapshot(
-        commit=body["commit"],
-        tree=body["tree"],
-        base=body["base"],
-        changed=tuple(FileChange(**change) for change in body["changed"]),
-        undeclared=tuple(body["undeclared"]),
-        refused=tuple(RefusedPath(**item) for item in body["refused"]),
-        enforcement=body["enforcement"],
-    )
-
-
-def _changes_with_lines(changed: Sequence[FileChange], patch: str, redact: Redactor) -> list[Json]:
-    """Return the changed files with their added lines, redacted, for policies to read."""
-    added: dict[str, list[Json]] = {}
-    current = ""
-    for line in patch.splitlines():
-        if line.startswith("+++ "):
-            current = line[4:].removeprefix("b/").strip('"').rstrip("\t")
-        elif line.startswith("+") and current:
-            added.setdefault(current, []).append(redact.text(line[1:]))
-    return [
-        {
-            "path": change.path,
-            "kind": change.kind,
-            "mode": change.mode,
-            "oid": change.oid,
-            "added": change.added,
-            "deleted": change.deleted,
-            "added_lines": added.get(change.path, []),
-        }
-        for change in changed
-    ]
-
-
-def _subject(candidate: Candidate) -> Subject:
-    return Subject(
-        old=candidate.old, sources=candidate.sources, tree=candidate.tree, commit=candidate.commit
-    )
-
-
-def _subject_json(subject: Subject) -> dict[str, Json]:
-    return {
-        "old": subject.old,
-        "sources": list(subject.sources),
-        "tree": subject.tree,
-        "commit": subject.commit,
-    }
-
-
-def _subject_from(value: Json) -> Subject | None:
-    """Return the subject that a JSON value names, or None when a part is missing."""
-    if not isinstance(value, Mapping):
-        return None
-    sources = value.get("sources")
-    texts = [value.get(key) for key in ("old", "tree", "commit")]
-    if not isinstance(sources, list | tuple) or not all(
-        isinstance(t, str) for t in (*texts, *sources)
-    ):
-        return None
-    old, tree, commit = (str(text) for text in texts)
-    return Subject(old=old, sources=tuple(str(s) for s in sources), tree=tree, commit=commit)
-
-
-def _merged(body: Variables) -> Variables:
-    return {
-        "state": "merged",
-        "commit": body["commit"],
-        "head": body["commit"],
-        "old": body["old"],
-        "tasks": body.get("tasks"),
-        "reasons": [],
-    }
-
-
-def _body(value: object) -> Mapping[str, Any]:  # Any: JSON of our own entries
-    assert isinstance(value, Mapping)
-    return value
-
-
-def _texts(value: object) -> tuple[str, ...]:
-    return tuple(str(item) for item in value) if isinstance(value, list | tuple) else ()
-
-
-def _maps(value: object) -> list[Any]:  # Any: JSON contexts
-    return (
-        [item for item in value if isinstance(item, Mapping)]
-        if isinstance(value, list | tuple)
-        else []
-    )
-
-
-def _plain(task: Variables) -> dict[str, Json]:
-    return {key: value for key, value in task.items() if value is not None}
 
 
 def _append_line(path: Path, line: str) -> None:

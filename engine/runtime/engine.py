@@ -29,7 +29,8 @@ from engine.plugins import discover
 from engine.policy import PolicySet
 from engine.programs import reap
 from engine.runtime.conductor import Clock, Conductor, Ended, Waiting
-from engine.runtime.delivery import Delivery, Site, policy_settings
+from engine.runtime.delivery import Delivery, Site
+from engine.runtime.forms import policy_settings
 from engine.runtime.home import ignore
 from engine.runtime.recorder import Recorder
 from engine.runtime.report import build_report, markdown
