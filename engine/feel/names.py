@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from itertools import islice
 from typing import Final
 
 #: signs beyond ASCII that a name may hold, as pairs of first and last; the last three cannot begin one
@@ -22,6 +23,9 @@ _WORD: Final = re.compile(r"[^\x00-@\[\\\]^`{-\x7f\s][^\x00-/:-@\[\\\]^`{-\x7f\s
 _NAME: Final = re.compile(
     r"[^\x00->@\[\\\]^`{-\x7f\s](?:[^\x00-&(),:-@\[\\\]^`{-\x7f\s]|\s+(?=[^\x00-&(),:-@\[\\\]^`{-\x7f\s]))*"
 )
+
+_PART: Final = re.compile(r"(\s*)([^\x00-/:-@\[\\\]^`{-\x7f\s]+|\S)")
+MAX_PARTS: Final = 100
 
 
 def word_at(text: str, position: int) -> str:
@@ -62,42 +66,51 @@ def normal(name: str) -> str:
 
 
 class KnownNames:
-    """Names of more than one word. Single words need no knowledge and are left out."""
+    """Names of more than one word. Single words need no knowledge and are left out.
+
+    A lookup takes as many steps as the longest name with that first word has parts, however many names there are.
+    """
 
     __slots__ = ("_by_word",)
 
     def __init__(self, names: Iterable[str] = ()) -> None:
-        self._by_word: dict[str, list[tuple[str, re.Pattern[str] | None]]] = {}
+        self._by_word: dict[str, _Names] = {}
         for name in names:
             self.add(name)
 
     def add(self, name: str) -> None:
-        """Make a name known."""
+        """Make a name known. Names of more than a hundred parts stay unknown."""
         if name.isidentifier():
             return
         word = word_at(name, 0)
         if not word or word == name:
             return
         name = normal(name)
-        known = self._by_word.setdefault(word, [])
-        if any(other == name for other, _ in known):
-            return
-        pattern = None
-        if " " in name:
-            pattern = re.compile(r"\s+".join(re.escape(part) for part in name.split(" ")))
-        known.append((name, pattern))
-        known.sort(key=lambda entry: -len(entry[0]))
+        parts = len(_PART.findall(name))
+        if parts <= MAX_PARTS:
+            known = self._by_word.setdefault(word, _Names())
+            known.names.add(name)
+            known.parts = max(known.parts, parts)
 
     def at(self, text: str, position: int, word: str) -> tuple[str, int] | None:
         """Return the longest name that begins here with `word`, and where it ends."""
-        for name, pattern in self._by_word.get(word, ()):
-            if pattern is None:
-                end = position + len(name) if text.startswith(name, position) else -1
-            else:
-                found = pattern.match(text, position)
-                end = found.end() if found else -1
-            if end >= 0 and not (
-                is_name_sign(name[-1]) and is_name_sign(text[end : end + 1] or " ")
-            ):
-                return name, end
-        return None
+        known = self._by_word.get(word)
+        if known is None:
+            return None
+        longest = None
+        name = ""
+        for found in islice(_PART.finditer(text, position), known.parts):
+            name += (" " if found[1] and name else "") + found[2]
+            if name in known.names:
+                longest = (name, found.end())
+        return longest
+
+
+class _Names:
+    """The names that begin with one word."""
+
+    __slots__ = ("names", "parts")
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+        self.parts = 0

@@ -169,56 +169,60 @@ class _Parser(Scanner):
         start = self.position
         self.move(found.end())
         operand = self.binary(4)
-        return ast.ComparisonTest(start, operand.end, found[0], operand)  # type: ignore[arg-type]  # the pattern
+        return ast.ComparisonTest(start, self.end, found[0], operand)  # type: ignore[arg-type]  # the pattern
 
     # ---------------------------------------------------------------- operators
 
     def expression(self) -> Node:
         return self.binary(1)
 
-    def binary(self, level: int) -> Node:
-        left = self.operand()
-        links = 0
+    def binary(self, level: int, left: Node | None = None, start: int = -1) -> Node:
+        """Read an operand and the operators of this level and above; or go on from `left`, which began at `start`."""
+        if left is None:
+            start = self.position
+            left = self.operand()
+        links = {3: 0, 4: 0, 5: 0, 6: 0}
         while found := _OPERATOR.match(self.text, self.position):
             operator = found[0]
             strength = _LEVELS[operator]
             if strength < level:
                 break
-            links += 1
-            if links > (MAX_CHAIN if strength == 3 else MAX_TERMS):
-                self.fail(f"at most {links - 1} operators in a row", "more")
+            if strength > 2:
+                links[strength] += 1
+                if links[strength] > (MAX_CHAIN if strength == 3 else MAX_TERMS):
+                    self.fail(f"at most {links[strength] - 1} operators in a row", "more")
             at = self.position
             self.move(found.end())
             if strength <= 2:
-                left = self.logic(operator, strength, left)
+                left = self.logic(operator, strength, left, start)
             elif operator == "between":
-                left = self.between(left)
+                left = self.between(left, start)
             elif operator == "in":
                 tests = self.in_tests()
-                left = ast.In(left.start, self.end, left, tests)
+                left = ast.In(start, self.end, left, tests)
             elif strength == 3:
                 if operator == "=" and self.text.startswith("=", self.position):
                     self.position = at
                     self.fail("a value after =", "==")
                 right = self.binary(4)
-                left = ast.Comparison(left.start, right.end, operator, left, right)  # type: ignore[arg-type]  # the pattern
+                left = ast.Comparison(start, self.end, operator, left, right)  # type: ignore[arg-type]  # the pattern
             else:
                 right = self.binary(strength + 1)
-                left = ast.Arithmetic(left.start, right.end, operator, left, right)
+                left = ast.Arithmetic(start, self.end, operator, left, right)
         return left
 
-    def logic(self, operator: str, strength: int, left: Node) -> Node:
+    def logic(self, operator: str, strength: int, left: Node, start: int) -> Node:
         operands = [left, self.binary(strength + 1)]
         while (found := _OPERATOR.match(self.text, self.position)) and found[0] == operator:
             self.move(found.end())
             operands.append(self.binary(strength + 1))
-        return ast.Logic(left.start, operands[-1].end, operator, tuple(operands))  # type: ignore[arg-type]  # the pattern
+        return ast.Logic(start, self.end, operator, tuple(operands))  # type: ignore[arg-type]  # the pattern
 
-    def between(self, value: Node) -> Node:
+    def between(self, value: Node, start: int) -> Node:
         low = self.binary(4)
         self.keyword("and")
         high = self.binary(4)
-        return ast.Between(value.start, high.end, value, low, high)
+        return ast.Between(start, self.end, value, low, high)
 
     def in_tests(self) -> tuple[Node, ...]:
         """Read what follows `in`: one test, or several in round brackets."""
@@ -228,19 +232,18 @@ class _Parser(Scanner):
         self.move(start + 1)
         self.nest()
         tests = [self.test()]
-        several = False
-        while self.take(","):
-            several = True
-            tests.append(self.test())
         self.nesting -= 1
-        if self.take(")"):
-            follow = _OPERATOR.match(self.text, self.position)
-            if several or not ((follow and _LEVELS[follow[0]] > 3) or self.at_postfix()):
-                return tuple(tests)
-        if several:
-            self.fail("a comma or )")
-        self.position = start
-        return (self.binary(4),)
+        if self.text.startswith("..", self.position):
+            range_ = self.inside(lambda: self.range(start, tests[0], included=False))
+            return (self.binary(4, self.postfix(range_, start), start),)
+        while self.take(","):
+            tests.append(self.inside(self.test))
+        self.expect(")", "a comma or )")
+        follow = _OPERATOR.match(self.text, self.position)
+        goes_on = (follow and _LEVELS[follow[0]] > 3) or self.at_postfix()
+        if len(tests) == 1 and goes_on:  # the brackets were those of an expression
+            return (self.binary(4, self.postfix(tests[0], start), start),)
+        return tuple(tests)
 
     def operand(self) -> Node:
         """Read a minus, or a primary with everything that clings to it."""
@@ -254,9 +257,9 @@ class _Parser(Scanner):
             value = self.operand()
             self.nesting -= 1
             if type(value) is ast.Literal and type(value.value) in NUMBERS:
-                return ast.Literal(start, value.end, CONTEXT.minus(value.value))
-            return ast.Negation(start, value.end, value)
-        node = self.postfix(self.primary())
+                return ast.Literal(start, self.end, CONTEXT.minus(value.value))
+            return ast.Negation(start, self.end, value)
+        node = self.postfix(self.primary(), start)
         if found := _INSTANCE_OF.match(self.text, self.position):
             self.move(found.end())
             type_ = self.type()
@@ -267,7 +270,7 @@ class _Parser(Scanner):
         text = self.text[self.position : self.position + 2]
         return text[:1] in ("[", "(") or (text[:1] == "." and text != "..")
 
-    def postfix(self, node: Node) -> Node:
+    def postfix(self, node: Node, start: int) -> Node:
         links = 0
         while self.at_postfix():
             links += 1
@@ -277,13 +280,13 @@ class _Parser(Scanner):
             if sign == ".":
                 self.move(self.position + 1)
                 name = self.component()
-                node = ast.Path(node.start, self.end, node, name)
+                node = ast.Path(start, self.end, node, name)
             elif sign == "(":
-                node = self.call(node)
+                node = self.call(node, start)
             elif self.open_end and self.closes_range(node):
                 break
             else:
-                node = self.filter(node)
+                node = self.filter(node, start)
         return node
 
     def closes_range(self, node: Node) -> bool:
@@ -296,15 +299,15 @@ class _Parser(Scanner):
             _OPERATOR.match(self.text, rest.end() if rest else 0)
         )
 
-    def filter(self, node: Node) -> Node:
+    def filter(self, node: Node, start: int) -> Node:
         self.move(self.position + 1)
         self.scopes.append(self.components)
         condition = self.inside(self.expression)
         self.scopes.pop()
         self.expect("]", "]")
-        return ast.Filter(node.start, self.end, node, condition)
+        return ast.Filter(start, self.end, node, condition)
 
-    def call(self, function: Node) -> Node:
+    def call(self, function: Node, start: int) -> Node:
         self.move(self.position + 1)
         arguments: list[Node] = []
         names: list[str] = []
@@ -319,7 +322,7 @@ class _Parser(Scanner):
             self.expect(")", "a comma or )")
         if names and len(names) != len(arguments):
             self.fail("all arguments with a name, or none")
-        return ast.Call(function.start, self.end, function, tuple(arguments), tuple(names) or None)
+        return ast.Call(start, self.end, function, tuple(arguments), tuple(names) or None)
 
     def argument_name(self) -> str | None:
         name = name_at(self.text, self.position)
@@ -419,7 +422,7 @@ class _Parser(Scanner):
         value = self.expression()
         self.scopes[-1].add(key)
         self.components.add(key)
-        return ast.Entry(start, value.end, key, value)
+        return ast.Entry(start, self.end, key, value)
 
     def word(self) -> Node:
         start = self.position
@@ -462,7 +465,7 @@ class _Parser(Scanner):
         yes = self.expression()
         self.keyword("else")
         no = self.expression()
-        return ast.If(start, no.end, condition, yes, no)
+        return ast.If(start, self.end, condition, yes, no)
 
     def loop(self) -> Node:
         start = self.position
@@ -472,7 +475,7 @@ class _Parser(Scanner):
         self.keyword("return")
         body = self.expression()
         self.scopes.pop()
-        return ast.For(start, body.end, iterators, body)
+        return ast.For(start, self.end, iterators, body)
 
     def quantified(self) -> Node:
         start = self.position
@@ -483,9 +486,7 @@ class _Parser(Scanner):
         self.keyword("satisfies")
         condition = self.expression()
         self.scopes.pop()
-        return ast.Quantified(
-            start, condition.end, "some" if some else "every", iterators, condition
-        )
+        return ast.Quantified(start, self.end, "some" if some else "every", iterators, condition)
 
     def iterators(self) -> tuple[ast.Iterator, ...]:
         iterators = [self.iterator()]
@@ -522,7 +523,7 @@ class _Parser(Scanner):
             self.keyword("external")
         body = self.expression()
         self.scopes.pop()
-        return ast.FunctionDefinition(start, body.end, tuple(parameters), body, external)
+        return ast.FunctionDefinition(start, self.end, tuple(parameters), body, external)
 
     def parameter(self) -> ast.FormalParameter:
         start = self.position

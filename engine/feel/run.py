@@ -58,7 +58,7 @@ class Run:
             raise FeelError(
                 f"expected at most {MAX_CALLS} nested function calls, but there are more"
             )
-        self.spend(1)
+        self.spend(4)
 
     def leave(self) -> None:
         """End what `enter` began."""

@@ -45,9 +45,8 @@ CONTEXT: Final = decimal.Context(
     traps=[decimal.InvalidOperation, decimal.DivisionByZero, decimal.Overflow],
 )
 MAX_DEPTH: Final = 200  #: how deep lists and contexts may nest
-MAX_ITEMS: Final = (
-    5_000_000  #: items and entries that a converted value may have; one list in it may count often
-)
+#: items and entries that a converted value may have, each as often as it appears
+MAX_ITEMS: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)

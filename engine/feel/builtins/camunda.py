@@ -322,10 +322,10 @@ def _json_text(run: Run, value: Value, depth: int) -> str:
         case Decimal() | int():
             return number_text(value)
         case list():
-            run.spend(len(value) + 1)
+            run.spend(len(value) + 4)
             return f"[{','.join(_json_text(run, item, depth + 1) for item in value)}]"
         case dict():
-            run.spend(len(value) + 1)
+            run.spend(len(value) + 4)
             pairs = (
                 f"{json.dumps(k, ensure_ascii=False)}:{_json_text(run, v, depth + 1)}"
                 for k, v in value.items()

@@ -189,10 +189,10 @@ def text_of(run: Run, value: Value, depth: int) -> str:
         case Decimal() | int():
             return number_text(value)
         case list():
-            run.spend(len(value) + 1)
+            run.spend(len(value) + 4)
             return f"[{', '.join(text_of(run, item, depth + 1) for item in value)}]"
         case dict():
-            run.spend(len(value) + 1)
+            run.spend(len(value) + 4)
             parts = (f"{_key(k)}: {text_of(run, v, depth + 1)}" for k, v in value.items())
             return f"{{{', '.join(parts)}}}"
         case Range():
