@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from engine.decisions.evaluation import DecisionModel
 from engine.decisions.findings import Finding, Report
 from engine.decisions.gap_checks import check_coverage
-from engine.decisions.logic import Compiler, Names
+from engine.decisions.logic import Compiler
 from engine.decisions.model import (
     BoxedContext,
     BoxedFilter,
@@ -35,6 +35,7 @@ from engine.decisions.model import (
 from engine.decisions.scoping import free_names
 from engine.decisions.table_checks import CellChecks, short
 from engine.decisions.tables import build_table
+from engine.decisions.terms import Names
 from engine.errors import DefinitionError
 from engine.feel.builtins import builtins_of
 

@@ -22,7 +22,7 @@ from typing import Protocol
 from engine.decisions.explanation import DecisionRecord, Explanation, Outcome
 from engine.decisions.graph import Graph, Key, Node, link
 from engine.decisions.item_types import ItemTypes
-from engine.decisions.logic import Compiler, Eval, Externals, Names, Scope, declared, multi_word
+from engine.decisions.logic import Compiler, declared, multi_word
 from engine.decisions.model import (
     DecisionElement,
     Definitions,
@@ -45,6 +45,7 @@ from engine.decisions.plan import (
 )
 from engine.decisions.reader import read
 from engine.decisions.tables import DecisionRun
+from engine.decisions.terms import Eval, Externals, Names, Scope
 from engine.decisions.xml import MAX_BYTES
 from engine.errors import DefinitionError
 from engine.feel import Function, Parameter, Run, Value

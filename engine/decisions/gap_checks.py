@@ -21,9 +21,9 @@ from engine.decisions.coverage import (
 from engine.decisions.explanation import plain, show
 from engine.decisions.findings import Report, Severity
 from engine.decisions.hit_policies import same_value
-from engine.decisions.logic import Constant
 from engine.decisions.model import HitPolicy
 from engine.decisions.tables import Table
+from engine.decisions.terms import Constant
 
 MAX_PAIRS: Final = 20  #: overlapping pairs listed for one table; the rest is counted
 MAX_GAPS: Final = 5  #: gap regions listed for one table; the rest is counted

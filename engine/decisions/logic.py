@@ -7,13 +7,12 @@ every fault is found then, and compiled when it is first needed.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
-from typing import Final, TypeAlias
+from typing import Final
 
 from engine.decisions.cells import NotConstant, constant, static
-from engine.decisions.columns import DASH, Static
+from engine.decisions.columns import DASH
 from engine.decisions.item_types import ItemTypes
 from engine.decisions.model import (
     BoxedContext,
@@ -32,6 +31,8 @@ from engine.decisions.model import (
     Text,
     Variable,
 )
+from engine.decisions.tables import build_table
+from engine.decisions.terms import Constant, Eval, Externals, Names, Scope, Test
 from engine.errors import DefinitionError
 from engine.feel import (
     FeelError,
@@ -44,42 +45,16 @@ from engine.feel import (
     parse,
     parse_unary_tests,
 )
-from engine.feel.ast import Name, Node, UnaryTests
+from engine.feel.ast import Name, Node
 from engine.feel.traversal import call, domain_items, snapshot
 from engine.feel.types import Type, coerce
 from engine.feel.values import native, number
-
-Scope: TypeAlias = dict[str, Value]
-Eval: TypeAlias = Callable[[Run, Scope], Value]
-Externals: TypeAlias = Mapping[str, Callable[..., Value]]
-Names: TypeAlias = frozenset[str]
 
 _DASH: Final = parse_unary_tests("-")
 _WORDS: Final = re.compile(r"[^\W\d][\w-]*(?: [\w-]+)+")  #: several words and nothing else
 #: Text and numbers without anything special, which most output cells are; they need no parser.
 _LITERAL: Final = re.compile(r'"([^"\\]*)"|([0-9]{1,30}(?:\.[0-9]{1,4})?)', re.ASCII)
 NO_NAMES: Final[Names] = frozenset()
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Constant:
-    """A value that needs no evaluation."""
-
-    value: Value
-
-    def __call__(self, run: Run, scope: Scope) -> Value:
-        """Return the value."""
-        return self.value
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Test:
-    """One cell: its tree, its meaning when constant, and the function that tests a value."""
-
-    text: str
-    tree: UnaryTests | None  #: None: the text is no FEEL, and the file was not loaded strictly
-    static: Static | None
-    holds: Callable[[Run, Value, Scope], bool | None]
 
 
 class Compiler:
@@ -260,8 +235,6 @@ class Compiler:
 
     def table(self, boxed: DecisionTable, names: Names) -> Eval:
         """Return a decision table (a `tables.Table`, unless it is faulty and this compiler is not strict)."""
-        from engine.decisions.tables import build_table
-
         try:
             return build_table(boxed, self, names)
         except DefinitionError as error:

@@ -14,7 +14,6 @@ from typing import Any, Final
 
 from engine.decisions.explanation import DecisionRecord, Outcome
 from engine.decisions.graph import Key, Node
-from engine.decisions.logic import Eval, Scope
 from engine.decisions.model import (
     BoxedContext,
     BoxedFilter,
@@ -32,6 +31,7 @@ from engine.decisions.model import (
 )
 from engine.decisions.quick import compiled, match_lines
 from engine.decisions.tables import DecisionRun, Table
+from engine.decisions.terms import Eval, Scope
 from engine.errors import EngineError
 from engine.feel import DateTime, Run, Value, parse_temporal
 from engine.feel.types import (

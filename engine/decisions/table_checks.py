@@ -11,10 +11,11 @@ from engine.decisions.columns import Kind, Static, holds
 from engine.decisions.explanation import show
 from engine.decisions.findings import Report, Severity
 from engine.decisions.hit_policies import same_value
-from engine.decisions.logic import Compiler, Constant, Names
+from engine.decisions.logic import Compiler
 from engine.decisions.model import Aggregator, HitPolicy, OutputClause, Rule, Text
 from engine.decisions.scoping import free_names
 from engine.decisions.tables import Table, allowed_values, column_kind, output_values
+from engine.decisions.terms import Constant, Names
 from engine.errors import DefinitionError
 from engine.feel import Value, ast, kind
 from engine.feel.ast import Node

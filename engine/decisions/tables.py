@@ -28,12 +28,13 @@ from engine.decisions.model import (
     Text,
 )
 from engine.decisions.quick import Match, generate_match
+from engine.decisions.terms import Constant, Eval, Names, Scope, Test
 from engine.errors import DefinitionError
 from engine.feel import Run, Value
 from engine.feel.types import ListOf, Restricted, Simple, Type
 
 if TYPE_CHECKING:
-    from engine.decisions.logic import Compiler, Eval, Names, Scope, Test
+    from engine.decisions.logic import Compiler
 
 MAX_RECORDED: Final = 1000  #: matched rules that one evaluation remembers
 
@@ -161,8 +162,6 @@ class Table:
     @cached_property
     def fixed(self) -> tuple[Outputs | None, ...]:
         """The outputs of each rule whose outputs are all constants."""
-        from engine.decisions.logic import Constant
-
         found = []
         for row in self.outputs:
             values = tuple(o.value for o in row if isinstance(o, Constant))

@@ -87,7 +87,10 @@ class XmlReader:
     def child_text(self, e: etree._Element, name: str) -> str:
         """Return the text of the first child of this name, stripped; empty when there is none."""
         found = self.child(e, name)
-        return "" if found is None else "".join(str(t) for t in found.itertext()).strip()
+        if found is None:
+            return ""
+        whole = "".join(map(str, found.itertext())) if len(found) else found.text or ""
+        return whole.strip()
 
     def text(self, e: etree._Element) -> Text:
         """Return the FEEL that stands in the child `text`."""

@@ -2,40 +2,21 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from engine.decisions import DecisionModel
 from engine.feel import Date, DateTime, DaysTimeDuration, Time, Value, YearsMonthsDuration, evaluate
+from engine.feel.external import JAVA_LANG
 
 NOW = datetime(2026, 7, 1, 12, 0, tzinfo=UTC)
 KINDS = {"date": "date", "time": "time", "dateTime": "date and time", "duration": "duration"}
 
 
-def java(kind: type, function: Callable[..., Any]) -> Callable[..., Value]:
-    """Return a function that refuses what Java would refuse, and answers with a decimal or text."""
-
-    def call(*arguments: Value) -> Value:
-        if not all(type(argument) is kind for argument in arguments):
-            raise TypeError(f"expected {kind.__name__}")
-        found = function(*arguments)
-        return Decimal(repr(found)) if isinstance(found, float) else found
-
-    return call
-
-
-def character(text: str) -> str:
-    if len(text) != 1:
-        raise ValueError("expected one character")
-    return text
-
-
 class Adapter:
-    """Loads each model once; `externals` are the only functions outside of FEEL that may be called."""
+    """Loads each model once; the functions outside of FEEL are allow-listed."""
 
     name = "poundlock"
 
@@ -54,7 +35,7 @@ class Adapter:
     ) -> Any:
         if path not in self.models:
             self.models[path] = DecisionModel.load(
-                Path(path), list(map(Path, imports)), externals=EXTERNALS, strict=False
+                Path(path), list(map(Path, imports)), externals=JAVA_LANG, strict=False
             )
         model = self.models[path]
         given = {key: self.read(value) for key, value in inputs.items()}
@@ -87,21 +68,3 @@ class Adapter:
             YearsMonthsDuration: "duration",
         }.get(type(value))
         return self.tagged(kind, str(value)) if kind and self.tagged else value
-
-
-#: The only functions outside of FEEL that may be called.
-EXTERNALS: Mapping[str, Callable[..., Value]] = {
-    "java.lang.Math.cos(double)": java(Decimal, lambda x: math.cos(float(x))),
-    **{
-        f"java.lang.Math.max({t},{t})": java(Decimal, max)
-        for t in ("double", "float", "int", "long")
-    },
-    "java.lang.Byte.valueOf(byte)": java(Decimal, lambda x: x),
-    "java.lang.Short.valueOf(short)": java(Decimal, lambda x: x),
-    "java.lang.String.valueOf(char)": java(str, character),
-    "java.lang.String.format(java.lang.String,[Ljava.lang.Object;)": java(str, lambda f, *a: f % a),
-    **{
-        f"java.lang.{t}.valueOf(java.lang.String)": java(str, Decimal)
-        for t in ("Double", "Float", "Integer")
-    },
-}

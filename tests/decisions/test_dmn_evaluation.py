@@ -77,6 +77,27 @@ def test_a_broken_hit_policy_is_reported_and_never_resolved(
     assert message in str(caught.value)
 
 
+def test_a_broken_decision_breaks_what_depends_on_it() -> None:
+    logic = table(["age: number"], ["risk: string"], OVERLAPPING, hit="UNIQUE")
+    made = model(
+        AGE,
+        decision("risk", logic, inputs=["age"]),
+        decision("fee", literal('if risk = "senior" then 1 else 2'), decisions=["risk"]),
+    )
+    explanation = made.explain("fee", {"age": 70})
+    assert [d.outcome for d in explanation.decisions] == [Outcome.VIOLATION, Outcome.EVALUATED]
+    assert explanation.outcome is Outcome.VIOLATION
+    with pytest.raises(HitPolicyViolation):
+        made.evaluate("fee", {"age": 70})
+
+
+def test_an_answer_belongs_to_the_caller() -> None:
+    made = model(AGE, decision("q", table(["age"], ["a", "b"], ["- || 1 | 2"]), inputs=["age"]))
+    first = made.evaluate("q", {"age": 1})
+    first["a"] = "changed"
+    assert made.evaluate("q", {"age": 1}) == {"a": 1, "b": 2}
+
+
 def test_no_matching_rule_is_an_outcome_of_its_own() -> None:
     made = risk(['>= 18 || "adult"'], "UNIQUE")
     explanation = made.explain("risk", {"age": 3})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from dmn_writing import decision, dmn, input_data, knowledge_model, literal, table
 
+from engine.decisions import DecisionModel
 from engine.decisions.graph import link
 from engine.decisions.model import HitPolicy
 from engine.decisions.reader import MAX_NESTING, VERSIONS, read
@@ -212,6 +213,18 @@ def test_boxed_expressions_may_nest_only_so_deep() -> None:
 )  # fmt: skip
 def test_a_wrong_model_is_refused_with_place_and_reason(elements: list[str], sentence: str) -> None:
     assert refused(*elements) == sentence
+
+
+def test_a_type_that_is_only_a_name_for_itself_is_refused() -> None:
+    types = [
+        f'<itemDefinition name="{a}"><typeRef>{b}</typeRef></itemDefinition>'
+        for a, b in ("xy", "yx")
+    ]
+    with pytest.raises(DefinitionError) as caught:
+        DecisionModel.load(dmn(*types), name="risk.dmn")
+    assert str(caught.value) == (
+        "risk.dmn:2: expected a type that does not refer to itself, but got x → y → x"
+    )
 
 
 def test_knowledge_models_may_call_themselves() -> None:
