@@ -21,9 +21,9 @@ _MARKS: Final = 3
 # Patterns for ASCII only, with everything beyond it let through: a class of those ranges takes 5 ms to compile.
 _WORD: Final = re.compile(r"[^\x00-@\[\\\]^`{-\x7f\s][^\x00-/:-@\[\\\]^`{-\x7f\s]*")
 _NAME: Final = re.compile(
-    r"[^\x00->@\[\\\]^`{-\x7f\s](?:[^\x00-&(),:-@\[\\\]^`{-\x7f\s]|\s+(?=[^\x00-&(),:-@\[\\\]^`{-\x7f\s]))*"
+    r"[^\x00->@\[\\\]^`{-\x7f\s]"
+    r"(?:[^\x00-&(),:->@\[\\\]^`{-\x7f\s]|\s+(?=[^\x00-&(),:->@\[\\\]^`{-\x7f\s]))*"
 )
-
 _PART: Final = re.compile(r"(\s*)([^\x00-/:-@\[\\\]^`{-\x7f\s]+|\S)")
 MAX_PARTS: Final = 100
 

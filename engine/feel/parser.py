@@ -182,7 +182,12 @@ class _Parser(Scanner):
             start = self.position
             left = self.operand()
         links = {3: 0, 4: 0, 5: 0, 6: 0}
-        while found := _OPERATOR.match(self.text, self.position):
+        while True:
+            if self.camunda and level <= 3:
+                left = self.instance_of(left, start)
+            found = _OPERATOR.match(self.text, self.position)
+            if found is None:
+                break
             operator = found[0]
             strength = _LEVELS[operator]
             if strength < level:
@@ -260,11 +265,16 @@ class _Parser(Scanner):
                 return ast.Literal(start, self.end, CONTEXT.minus(value.value))
             return ast.Negation(start, self.end, value)
         node = self.postfix(self.primary(), start)
-        if found := _INSTANCE_OF.match(self.text, self.position):
-            self.move(found.end())
-            type_ = self.type()
-            node = ast.InstanceOf(start, self.end, node, type_)
-        return node
+        return node if self.camunda else self.instance_of(node, start)
+
+    def instance_of(self, node: Node, start: int) -> Node:
+        """Read `instance of` and a type if they follow; in the standard they bind tighter than arithmetic."""
+        found = _INSTANCE_OF.match(self.text, self.position)
+        if found is None:
+            return node
+        self.move(found.end())
+        type_ = self.type()
+        return ast.InstanceOf(start, self.end, node, type_)
 
     def at_postfix(self) -> bool:
         text = self.text[self.position : self.position + 2]

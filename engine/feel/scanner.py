@@ -114,7 +114,7 @@ class Scanner:
             self.fail("a closing `", "the end of the expression")
         name = self.text[self.position + 1 : end]
         self.move(end + 1)
-        return name
+        return normal(name)
 
     def word_here(self) -> str:
         return word_at(self.text, self.position)
