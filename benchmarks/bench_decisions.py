@@ -173,6 +173,15 @@ def ours() -> dict[str, float]:
 # --- peers ---
 
 
+def same_task(name: str, code: Callable[[Mapping[str, Any]], Any]) -> None:
+    """Refuse to compare with a peer that does not give our answers."""
+    model = DecisionModel.load(table("FIRST", 20))
+    for given in inputs()[:50]:
+        ours, theirs = model.evaluate("answer", given)["code"], code(given)
+        if ours != theirs:
+            raise SystemExit(f"{name} answers {theirs!r} where we answer {ours!r} for {given}")
+
+
 def spiff() -> float | None:
     """SpiffWorkflow's own table, with cells in Python, which is what it evaluates."""
     if importlib.util.find_spec("SpiffWorkflow") is None:
@@ -224,8 +233,9 @@ def spiff() -> float | None:
             data=dict(given), workflow=workflow, task_spec=task_spec, id="t", get_name=lambda: "t"
         )
         task.workflow.top_workflow = workflow
-        return engine.decide(task)
+        return engine.result(task)
 
+    same_task("SpiffWorkflow", lambda given: decide(given)["code"])
     return per_call(decide, inputs()[:200], 3)
 
 
@@ -269,6 +279,7 @@ def zen() -> float | None:
         {"id": "2", "sourceId": "t", "targetId": "out", "type": "edge"},
     ]
     decision = zen.ZenEngine().create_decision(json.dumps({"nodes": nodes, "edges": edges}))
+    same_task("zen", lambda given: decision.evaluate(given)["result"]["code"])
     return per_call(decision.evaluate, inputs()[:200], 3)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
@@ -86,9 +87,9 @@ def evaluate(
     model = _load(file, imports, dialect)
     inputs = _inputs(input_)
     if service:
-        _print_value(service, model.evaluate_service(service, inputs), as_json)
+        _print_value(service, model.evaluate_service(service, inputs, now=_now(inputs)), as_json)
         return
-    explanation = model.explain(decision or _only(model, file), inputs)
+    explanation = model.explain(decision or _only(model, file), inputs, now=_now(inputs))
     if as_json:
         _print_json("decision-eval", _eval_record(explanation, explain))
     else:
@@ -143,7 +144,7 @@ def play_cases(
 
     results: list[Result] = []
     for model_file, suite in _suites(files):
-        results.extend(play(_load(model_file, imports, dialect), suite))
+        results.extend(play(_load(model_file, imports, dialect), suite, datetime.now(UTC)))
     if as_json:
         _print_json("decision-test", _test_record(results))
     else:
@@ -296,6 +297,19 @@ def _inputs(text: str) -> Mapping[str, Any]:  # Any: JSON
     if not isinstance(found, dict):
         raise UsageError(where="--input", expected="a JSON object", got=type(found).__name__)
     return found
+
+
+def _now(inputs: Mapping[str, Any]) -> datetime | None:  # Any: JSON
+    """Return the time for `now()` and `today()`: the input `now`, or else this moment."""
+    from engine.errors import UsageError
+
+    given = inputs.get("now")
+    if given is None:
+        return datetime.now(UTC)
+    try:
+        return datetime.fromisoformat(given)
+    except (TypeError, ValueError) as cause:
+        raise UsageError(where="input now", expected="a date and time", got=repr(given)) from cause
 
 
 def _refuse_constant(name: str) -> None:

@@ -102,18 +102,20 @@ def read_cases(content: bytes, source: str) -> Suite:
     return _read_yaml(content, source)
 
 
-def play(model: DecisionModel, suite: Suite) -> tuple[Result, ...]:
-    """Return how each case of `suite` goes on `model`, in order."""
-    return tuple(Result(case=case, problems=tuple(_problems(model, case))) for case in suite.cases)
+def play(model: DecisionModel, suite: Suite, now: object = None) -> tuple[Result, ...]:
+    """Return how each case of `suite` goes on `model`, in order; `now` is what `now()` and `today()` answer."""
+    return tuple(
+        Result(case=case, problems=tuple(_problems(model, case, now))) for case in suite.cases
+    )
 
 
 # --- playing ---
 
 
-def _problems(model: DecisionModel, case: Case) -> Iterator[str]:
+def _problems(model: DecisionModel, case: Case, now: object) -> Iterator[str]:
     for wanted in case.expectations:
         try:
-            answer = _ask(model, case, wanted)
+            answer = _ask(model, case, wanted, now)
         except EngineError as error:
             if not wanted.error:
                 yield f"{wanted.decision}: expected {show(wanted.value)}, but got an error: {error}"
@@ -121,11 +123,13 @@ def _problems(model: DecisionModel, case: Case) -> Iterator[str]:
         yield from _differences(wanted, *answer)
 
 
-def _ask(model: DecisionModel, case: Case, wanted: Expectation) -> tuple[Value, Explanation | None]:
+def _ask(
+    model: DecisionModel, case: Case, wanted: Expectation, now: object
+) -> tuple[Value, Explanation | None]:
     if not case.service:
-        explanation = model.explain(wanted.decision, case.inputs)
+        explanation = model.explain(wanted.decision, case.inputs, now=now)
         return explanation.value, explanation
-    value = model.evaluate_service(case.service, case.inputs)
+    value = model.evaluate_service(case.service, case.inputs, now=now)
     if isinstance(value, Mapping) and model.service_outputs(case.service) > 1:
         return value.get(wanted.decision), None
     return value, None

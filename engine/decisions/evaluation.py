@@ -119,13 +119,15 @@ class DecisionModel:
     ) -> DecisionModel:
         """Return the model of a file, given as path or content, with the files it imports.
 
-        `dialect` None: by the tool that wrote each file. `externals` are the functions outside of FEEL that may be
-        called, by `class.method(types)`; none by default. `strict` False: a broken expression spoils only the
-        decisions that use it. `name` is what messages call the file when its content is given.
+        `imports` may hold more than is needed. `dialect` None: by the tool that wrote each file. `externals` are the
+        functions outside of FEEL that may be called, by `class.method(types)`; none by default. `strict` False: a
+        broken expression spoils only the decisions that use it. `name` is what messages call the file when its
+        content is given.
         Raises DefinitionError with `file:line` and element id.
         """
         main = read(*_content(source, name), dialect)
-        others = [read(*_content(other, ""), dialect) for other in imports]
+        wanted = imports if main.imports else ()
+        others = [read(*_content(other, ""), dialect) for other in wanted]
         return cls(link(main, others), externals=externals, strict=strict)
 
     @property

@@ -10,7 +10,11 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from tck_adapter import Adapter
+from tck_adapter import NOW, Adapter
+
+from engine.decisions import DecisionModel
+from engine.decisions.cases import play, read_cases
+from engine.feel.external import JAVA_LANG
 
 LEVELS = ("compliance-level-2", "compliance-level-3")
 CASES, CASES_WITH_A_VALUE = 3391, 1927
@@ -57,6 +61,22 @@ def test_every_case_of_the_kit_passes(outcomes: tuple[Outcomes, str]) -> None:
     valued = [ok for ok, expects_null in counted if not expects_null]
     assert (passed, len(counted)) == (CASES, CASES), report
     assert (sum(valued), len(valued)) == (CASES_WITH_A_VALUE, CASES_WITH_A_VALUE), report
+
+
+def test_our_own_player_of_test_cases_agrees(outcomes: tuple[Outcomes, str]) -> None:
+    folder = kit()
+    assert folder is not None
+    problems, count = [], 0
+    for file in sorted(folder.glob("TestCases/compliance*/*/*.xml")):
+        suite = read_cases(file.read_bytes(), file.name)
+        others = [f for f in file.parent.glob("*.dmn") if f.name != suite.model]
+        model = DecisionModel.load(
+            file.parent / suite.model, others, externals=JAVA_LANG, strict=False
+        )
+        results = play(model, suite, NOW)
+        count += len(results)
+        problems += [(file.name, r.case.name, r.problems) for r in results if not r.passed]
+    assert (problems, count) == ([], CASES)
 
 
 def test_the_part_of_the_kit_that_is_not_counted_is_reported(
