@@ -31,6 +31,7 @@ __all__ = [
     "Activation",
     "BpmnError",
     "ContractError",
+    "DeliveryWorld",
     "Handler",
     "HandlerSpec",
     "Handlers",
@@ -43,19 +44,32 @@ __all__ = [
 
 
 class World(Protocol):
-    """Every effect a handler may have, one method each; JSON values in and out.
+    """Every effect a handler of any process may have, one method each; JSON values in and out.
 
     Each effect is idempotent under the key of the job it is called for and recorded in the ledger before it is
-    answered. Verdicts that guard a merge are recorded here and nowhere else, so that no handler can forge one.
-    Errors: GitError, ContractError, BpmnError; see engine/delivery.py for what each method returns.
+    answered. Errors: ContractError, BpmnError; see engine/runtime/world.py for what each method returns.
     """
 
     @property
     def settings(self) -> Variables: ...
     @property
-    def feature(self) -> str: ...
-    @property
     def run(self) -> str: ...
+
+    async def notify(self, job: Job, subject: str, text: str) -> Variables: ...
+    async def write_report(self, job: Job, outcome: str) -> Variables: ...
+    async def run_command(self, job: Job, command: str, timeout_s: int) -> Variables: ...
+    def check_contract(self, name: str, value: Json) -> None: ...
+
+
+class DeliveryWorld(World, Protocol):
+    """The effects of delivering a feature, on a repository with an integration branch.
+
+    Verdicts that guard a merge are recorded here and nowhere else, so that no handler can forge one.
+    Errors: GitError beside those of `World`; see engine/runtime/tasks.py and engine/runtime/delivery.py.
+    """
+
+    @property
+    def feature(self) -> str: ...
 
     async def read_task_graph(self) -> Variables: ...
     async def machine(self) -> Variables: ...
@@ -71,18 +85,29 @@ class World(Protocol):
     async def merge(self, job: Job, candidate: Variables, wave: Variables) -> Variables: ...
     async def run_doctor(self, job: Job, commit: str) -> Variables: ...
     async def roll_back(self, job: Job, merge: Variables, reason: str) -> Variables: ...
-    async def notify(self, job: Job, subject: str, text: str) -> Variables: ...
-    async def write_report(self, job: Job, outcome: str) -> Variables: ...
-    async def run_command(self, job: Job, command: str, timeout_s: int) -> Variables: ...
-    def check_contract(self, name: str, value: Json) -> None: ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Activation:
-    """One activation of a handler: the job, and the world it may act on."""
+    """One activation of a handler: the job, and the world it may act on.
+
+    `delivery` is that world with the effects of delivering a feature; a job type that declares `delivers` has it.
+    """
 
     job: Job
     world: World
+    delivered: DeliveryWorld | None = None
+
+    @property
+    def delivery(self) -> DeliveryWorld:
+        """Raises DefinitionError in a run without a feature."""
+        if self.delivered is None:
+            raise DefinitionError(
+                f"job type {self.job.type} works on the repository of a feature",
+                where=self.job.key,
+                hint="Start it with `engine run --feature`, or declare the handler with delivers=True.",
+            )
+        return self.delivered
 
     def variable(self, name: str) -> Json:
         """Return input variable `name`. Raises ContractError when the diagram does not provide it."""
@@ -157,6 +182,7 @@ class HandlerSpec:
     headers: tuple[Header, ...] = ()
     needs: tuple[str, ...] = ()  #: names of variables it reads
     gives: tuple[str, ...] = ()  #: names of variables it answers with
+    delivers: bool = False  #: works on a feature's repository; refused in a run that has none
 
 
 @dataclass
@@ -173,6 +199,7 @@ class Handlers:
         headers: tuple[Header, ...] = (),
         needs: tuple[str, ...] = (),
         gives: tuple[str, ...] = (),
+        delivers: bool = False,
     ) -> Callable[[Handler], Handler]:
         """Declare the decorated function as the handler of job type `type_`."""
 
@@ -186,6 +213,7 @@ class Handlers:
                     headers=headers,
                     needs=needs,
                     gives=gives,
+                    delivers=delivers,
                 )
             )
             return handler

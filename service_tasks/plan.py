@@ -13,12 +13,13 @@ handlers = Handlers()
     title="Build the plan",
     needs=("mode",),
     gives=("plan", "waves", "limits", "worker_names"),
+    delivers=True,
 )
 async def build_waves(activation: Activation) -> Variables:
     """Reads the feature's task graph, checks it against its contract and orders it into waves."""
-    graph = await activation.world.read_task_graph()
+    graph = await activation.delivery.read_task_graph()
     plan = build_plan(graph, activation.text("mode", "waves"))
-    await activation.world.announce_plan(plan.waves)
+    await activation.delivery.announce_plan(plan.waves)
     return {
         "plan": {
             "feature": plan.feature,
@@ -29,5 +30,5 @@ async def build_waves(activation: Activation) -> Variables:
             "tools": sorted({task["tool"] for wave in plan.waves for task in wave["tasks"]}),
         },
         "waves": list(plan.waves),
-        **await activation.world.machine(),
+        **await activation.delivery.machine(),
     }

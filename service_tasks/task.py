@@ -12,13 +12,19 @@ handlers = Handlers()
     title="Acquire a workspace",
     needs=("task",),
     gives=("workspace", "attempt", "spent"),
+    delivers=True,
 )
 async def acquire(activation: Activation) -> Variables:
     """Gives the task a fresh worktree on the head of the integration branch; unsaved work in an old one is kept."""
-    return await activation.world.acquire_workspace(activation.job, activation.mapping("task"))
+    return await activation.delivery.acquire_workspace(activation.job, activation.mapping("task"))
 
 
-@handlers.job("task.validate", title="Validate the task", needs=("task",), gives=("valid",))
+@handlers.job(
+    "task.validate",
+    title="Validate the task",
+    needs=("task",),
+    gives=("valid",),
+)
 async def validate(activation: Activation) -> Variables:
     """Checks the task against its contract once more, just before it is carried out."""
     task = activation.mapping("task")
@@ -28,9 +34,13 @@ async def validate(activation: Activation) -> Variables:
 
 
 @handlers.job(
-    "task.quarantine", title="Quarantine the task", needs=("task",), gives=("quarantine",)
+    "task.quarantine",
+    title="Quarantine the task",
+    needs=("task",),
+    gives=("quarantine",),
+    delivers=True,
 )
 async def quarantine(activation: Activation) -> Variables:
     """Puts the task aside for a person; its work stays on a kept branch."""
     reason = activation.text("reason", "put aside by the retry table")
-    return await activation.world.quarantine(activation.job, activation.mapping("task"), reason)
+    return await activation.delivery.quarantine(activation.job, activation.mapping("task"), reason)

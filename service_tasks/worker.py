@@ -12,13 +12,14 @@ handlers = Handlers()
     title="Run a code worker",
     needs=("task", "selection"),
     gives=("work",),
+    delivers=True,
 )
 async def run(activation: Activation) -> Variables:
     """Starts the selected worker in the task's workspace and waits for its end.
 
     A worker that did not end with exit code 0 throws WORKER_FAILED with `failure_class` and `failure_message`.
     """
-    work = await activation.world.run_worker(
+    work = await activation.delivery.run_worker(
         activation.job, activation.mapping("task"), activation.mapping("selection")
     )
     if work["failure_class"]:

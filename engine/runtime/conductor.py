@@ -58,7 +58,7 @@ from engine.core.model import (
 )
 from engine.core.process import Instance, advance, start
 from engine.errors import BpmnError, ContractError, DefinitionError, IntegrityError
-from engine.handlers import Activation, Handlers, World
+from engine.handlers import Activation, DeliveryWorld, Handlers, World
 from engine.ledger import Draft, EntryType, event_to_json, note, turn
 from engine.runtime.recorder import Recorder
 from engine.store import Change, CommandTaken, InstanceClosed, InstanceOpened
@@ -196,6 +196,7 @@ class Conductor:
         recorder: Recorder,
         handlers: Handlers,
         world: World,
+        delivery: DeliveryWorld | None = None,
         witness: Witness,
         judge: Judge,
         clock: Clock,
@@ -207,6 +208,7 @@ class Conductor:
         self._recorder = recorder
         self._handlers = handlers
         self._world = world
+        self._delivery = delivery
         self._witness = witness
         self._judge = judge
         self._clock = clock
@@ -544,7 +546,9 @@ class Conductor:
                 raise DefinitionError(
                     f"no handler is installed for job type {job.type}", where=job.element
                 )
-            variables = await spec.handler(Activation(job=job, world=self._world))
+            variables = await spec.handler(
+                Activation(job=job, world=self._world, delivered=self._delivery)
+            )
             fact = JobCompleted(at=self._clock.now(), job=key, variables=variables)
         except BpmnError as error:
             fact = BpmnErrorThrown(

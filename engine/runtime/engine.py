@@ -29,12 +29,13 @@ from engine.plugins import discover
 from engine.policy import PolicySet
 from engine.programs import reap
 from engine.runtime.conductor import Clock, Conductor, Ended, Waiting
-from engine.runtime.delivery import Delivery, Site
+from engine.runtime.delivery import Delivery
 from engine.runtime.forms import policy_settings
 from engine.runtime.home import ignore
 from engine.runtime.recorder import Recorder
 from engine.runtime.report import build_report, markdown
 from engine.runtime.specs import find_task_graph, read_task_graph
+from engine.runtime.world import Site
 from engine.settings import Project, Settings, load_project
 from engine.shipped import definition_files, folder
 from engine.store import EngineLock, Run, RunStatusChanged, Store
@@ -292,15 +293,15 @@ class _Job:
             plugins=discover(
                 [folder("plugins"), engine.project.home / "plugins"], engine.contracts()
             ),
-            base=base,
         )
-        delivery = Delivery(site, self.repository, recorder, engine.clock)
+        delivery = Delivery(site, recorder, engine.clock, self.repository, base)
         conductor = Conductor(
             run=self.run,
             definitions=self.definitions,
             recorder=recorder,
             handlers=self.handlers,
             world=delivery,
+            delivery=delivery,
             witness=delivery,
             judge=self._judge,
             clock=engine.clock,

@@ -1,0 +1,474 @@
+"""The world of tasks: task graph, workspaces, workers, verification, quarantine.
+
+A worker's own word changes no state: what it left in its workspace is taken through the vault and checked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from engine.core.model import Job, Json, Variables
+from engine.ledger import EntryType, note
+from engine.plugins import call
+from engine.runtime.conductor import Clock
+from engine.runtime.forms import (
+    body_of,
+    captured,
+    contexts,
+    no_work,
+    snapshot_of,
+    snapshot_problem,
+    texts,
+    without_nulls,
+)
+from engine.runtime.recorder import Recorder
+from engine.runtime.slots import Slots
+from engine.runtime.specs import read_task_graph
+from engine.runtime.world import GeneralWorld, Site
+from engine.store import Change, TaskChanged
+from engine.workers import SHELL, Assignment, WorkerSpec, run_worker
+from engine.workspaces import Base, DeclaredFiles, Provenance, Repository, Snapshot, Workspace
+
+
+class TaskWorld(GeneralWorld):
+    """What carrying out the tasks of a feature needs, on a repository with an integration branch."""
+
+    def __init__(
+        self, site: Site, recorder: Recorder, clock: Clock, repository: Repository, base: Base
+    ) -> None:
+        super().__init__(site, recorder, clock)
+        self._repository = repository
+        self._base = base
+        self._head = base.head
+        self._workspaces: dict[str, Workspace] = {}
+        self._snapshots: dict[str, Snapshot] = {}
+        self._spent: dict[str, int] = {"tokens": 0, "cost_micros": 0}
+        self._task_tokens: dict[str, int] = {}
+        self._slots = Slots()
+
+    def recall(self) -> None:
+        """After a kill: read back from the ledger what later steps of this run need to know."""
+        for entry in self._recorder.store.entries(
+            self.run, types=(EntryType.USAGE_RECORDED, EntryType.WORKSPACE_CAPTURED)
+        ):
+            body: Any = entry.body  # Any: JSON of our own entries
+            if entry.type is EntryType.USAGE_RECORDED:
+                self._add_usage(entry.task, body["tokens"], body["cost_micros"])
+            else:
+                self._snapshots[body["commit"]] = snapshot_of(body)
+
+    async def read_task_graph(self) -> Variables:
+        graph, _ = await asyncio.to_thread(
+            read_task_graph, self._site.root, self.feature, self._site.contracts
+        )
+        return graph
+
+    async def machine(self) -> Variables:
+        """Return limits of this machine and names that tables and policies need."""
+        pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return {
+            "limits": {
+                "cpus": os.cpu_count() or 1,
+                "memory_gb": max(1, pages // 2**30),
+                "cap": self._site.settings.run.max_workers,
+            },
+            "worker_names": sorted({SHELL.name, *self._site.settings.workers}),
+        }
+
+    async def announce_plan(self, waves: Sequence[Variables]) -> None:
+        """Make every planned task visible as pending; those already further on stay as they are."""
+        known = {row.task for row in self._recorder.store.tasks(self.run)}
+        changes: list[Change] = [
+            TaskChanged(
+                task=task["id"],
+                state="pending",
+                body={"wave": wave["number"], "title": task["title"], "attempts": 0},
+            )
+            for wave in waves
+            for task in contexts(wave["tasks"])
+            if task["id"] not in known
+        ]
+        await self._recorder.commit((), changes)
+
+    # ---- one task
+
+    async def acquire_workspace(self, job: Job, task: Variables) -> Variables:
+        """Return {workspace{path, branch, base}, attempt, spent}: a clean worktree on the integration head."""
+        workspace = await self._acquire(str(task["id"]), job.visit, self._head)
+        await self._record(
+            EntryType.WORKSPACE_CREATED,
+            {
+                "path": self._relative(workspace.path),
+                "branch": workspace.branch,
+                "base": workspace.base,
+                "attempt": job.visit,
+                "kept": workspace.kept,
+            },
+            task=workspace.task,
+            changes=(
+                TaskChanged(task=workspace.task, state="running", body={"attempts": job.visit}),
+            ),
+        )
+        return {
+            "workspace": {
+                "path": self._relative(workspace.path),
+                "branch": workspace.branch,
+                "base": workspace.base,
+            },
+            "attempt": job.visit,
+            "spent": dict(self._spent),
+        }
+
+    async def run_worker(self, job: Job, task: Variables, selection: Variables) -> Variables:
+        """Return {worker, failure_class, message, exit_code, tokens, …}; failure_class "" is success."""
+        identifier = str(task["id"])
+        slots = job.variables.get("workers")
+        async with self._slots.take(slots if isinstance(slots, int) else 1) as slot:
+            workspace = await self._workspace_for(job, identifier)
+            kind = selection.get("kind")
+            if kind == "plugin":
+                return await self._run_plugin(job, task, selection, workspace)
+            if kind != "worker":
+                return no_work(f"no worker or plugin is known for tool {task.get('tool')!r}")
+            return await self._run_program(job, task, selection, workspace, slot)
+
+    async def _run_program(
+        self, job: Job, task: Variables, selection: Variables, workspace: Workspace, slot: int
+    ) -> Variables:
+        spec = self._worker_spec(str(selection.get("plugin") or selection.get("worker") or ""))
+        if spec is None:
+            return no_work(f"worker {selection.get('plugin')!r} is not configured")
+        log = self._site.home / "logs" / self.run / f"{workspace.task}.{workspace.attempt}.log"
+        assignment = Assignment(
+            spec=spec,
+            task=without_nulls(task),
+            workspace=workspace.path,
+            key=job.key,
+            log=log,
+            scratch=self._scratch(job),
+            timeout_s=self._task_timeout_s(task) + 15,  # the diagram's timer comes first
+            silence_s=self._site.settings.timeouts.silence_s,
+            prompt=str(task.get("prompt") or task.get("description") or ""),
+            feature=self.feature,
+            branch=workspace.branch,
+            worker_id=slot,
+            attempt=workspace.attempt,
+            lock_fd=self._site.lock_fd,
+            extra_env=self._repository.child_environment(),
+        )
+        await self._record(
+            EntryType.WORKER_STARTED,
+            {"job": job.key, "worker": spec.name, "slot": slot, "attempt": workspace.attempt},
+            task=workspace.task,
+        )
+        outcome = await run_worker(assignment)
+        tokens, cost = outcome.usage.tokens, outcome.usage.cost_micros
+        drafts = [
+            note(
+                EntryType.WORKER_FINISHED,
+                self._clock.now(),
+                {
+                    "job": job.key,
+                    "worker": spec.name,
+                    "launcher": outcome.launcher,
+                    "failure_class": outcome.failure_class,
+                    "exit_code": outcome.exit_code,
+                    "reason": outcome.reason,
+                    "milliseconds": round(outcome.seconds * 1000),
+                    "log": self._relative(outcome.log),
+                },
+                task=workspace.task,
+            )
+        ]
+        if tokens or cost:
+            drafts.append(
+                note(
+                    EntryType.USAGE_RECORDED,
+                    self._clock.now(),
+                    {"job": job.key, "tokens": tokens, "cost_micros": cost},
+                    task=workspace.task,
+                )
+            )
+        await self._recorder.commit(drafts)
+        self._add_usage(workspace.task, tokens, cost)
+        failure_class, message = str(outcome.failure_class), outcome.reason
+        if not failure_class:
+            over = self._over_budget(workspace.task, task)
+            failure_class, message = ("budget", over) if over else ("", outcome.reason)
+        return {
+            "worker": spec.name,
+            "failure_class": failure_class,
+            "message": message,
+            "exit_code": outcome.exit_code,
+            "tokens": tokens,
+            "cost_micros": cost,
+            "log": self._relative(outcome.log),
+            "last_lines": list(outcome.last_lines)[-5:],
+        }
+
+    async def _run_plugin(
+        self, job: Job, task: Variables, selection: Variables, workspace: Workspace
+    ) -> Variables:
+        name = str(selection.get("plugin"))
+        plugin = self._site.plugins.plugins.get(name)
+        if plugin is None:
+            return no_work(f"plugin {name!r} is not installed")
+        operation = str(selection.get("operation") or next(iter(plugin.operations)))
+        result = await call(
+            plugin,
+            operation,
+            {"task": without_nulls(task), "args": list(texts(task.get("args")))},
+            contracts=self._site.contracts,
+            key=job.key,
+            scratch=self._scratch(job),
+            workspace=workspace.path,
+        )
+        await self._record(
+            EntryType.PLUGIN_CALLED,
+            {
+                "job": job.key,
+                "plugin": plugin.id,
+                "version": plugin.version,
+                "checksum": plugin.checksum,
+                "operation": operation,
+                "result": result.result,
+                "reason_code": result.reason_code,
+                "reason": result.reason,
+                "output": result.output,
+            },
+            task=workspace.task,
+        )
+        ok = result.result == "ok"
+        code = f"{result.reason_code}: " if result.reason_code and not ok else ""
+        return {
+            "worker": plugin.id,
+            "failure_class": "" if ok else "not_started" if result.result == "na" else "exit",
+            "message": f"{code}{result.reason}",
+            "exit_code": result.exit_code,
+            "tokens": 0,
+            "cost_micros": 0,
+            "output": result.output,
+        }
+
+    async def verify(self, job: Job, task: Variables) -> Variables:
+        """Return {result, commit, tree, changed, undeclared, failure_class, message, exit_code}."""
+        identifier = str(task["id"])
+        workspace = self._workspaces.get(identifier) or await self._reopen(job, identifier)
+        files: Any = task.get("files") or {}
+        declared = DeclaredFiles(
+            create=texts(files.get("create")),
+            modify=texts(files.get("modify")),
+            read=texts(files.get("read")),
+        )
+        snapshot = await self._in_thread(
+            self._repository.snapshot,
+            workspace,
+            declared,
+            self._site.settings.manifest.enforcement,
+            self._provenance(
+                f"{identifier}: {task.get('title') or identifier}",
+                {"Engine-Task": identifier, "Engine-Attempt": str(workspace.attempt)},
+            ),
+        )
+        self._snapshots[snapshot.commit] = snapshot
+        taken = captured(snapshot)
+        await self._record(EntryType.WORKSPACE_CAPTURED, taken, task=identifier)
+        problem = snapshot_problem(snapshot)
+        check: Any = task.get("verification")
+        if problem is None and not check:
+            problem = ("validation", "the task names no verification command, so nothing is done")
+        if problem is not None:
+            return {
+                **taken,
+                "result": "failed",
+                "failure_class": problem[0],
+                "message": problem[1],
+            }
+        timeout_s = check.get("timeout_seconds") or self._site.settings.timeouts.verification_s
+        outcome = await self._check(
+            job, str(check["command"]), snapshot.commit, f"verify-{identifier}", timeout_s
+        )
+        await self._record(
+            EntryType.GATE_FINISHED,
+            {
+                "name": "verification",
+                "stage": "verification",
+                "commit": snapshot.commit,
+                **outcome,
+            },
+            task=identifier,
+        )
+        failed = outcome["result"] != "ok"
+        timed_out = outcome["reason_code"] == "TIMED_OUT"
+        return {
+            **taken,
+            "result": outcome["result"],
+            "failure_class": ("timeout" if timed_out else "verification") if failed else "",
+            "message": outcome["reason"],
+            "exit_code": outcome["exit_code"],
+        }
+
+    async def quarantine(self, job: Job, task: Variables, reason: str) -> Variables:
+        """Show the last kept commit of the task on a branch of the user's repository; return {branch, commit}."""
+        identifier = str(task["id"])
+        commit = next(
+            (
+                str(body_of(entry.body)["commit"])
+                for entry in reversed(
+                    list(
+                        self._recorder.store.entries(
+                            self.run, types=(EntryType.WORKSPACE_CAPTURED,)
+                        )
+                    )
+                )
+                if entry.task == identifier
+            ),
+            None,
+        )
+        branch = ""
+        if commit is not None:
+            shown = await self._in_thread(
+                self._repository.quarantine, commit, feature=self.feature, task=identifier
+            )
+            branch = shown.branch if shown.state != "refused" else ""
+        await self._recorder.commit(
+            (),
+            (
+                TaskChanged(
+                    task=identifier, state="quarantined", body={"reason": reason, "branch": branch}
+                ),
+            ),
+        )
+        return {"quarantine": {"branch": branch, "commit": commit, "reason": reason}}
+
+    # ---- what the conductor asks
+
+    def task_of(self, process: str, variables: Variables) -> str:
+        """Return the task an instance works on, so that its entries can be found by it."""
+        task = variables.get("task")
+        identifier = task.get("id") if isinstance(task, Mapping) else None
+        return identifier if isinstance(identifier, str) else ""
+
+    def ended_changes(self, process: str, variables: Variables) -> list[Change]:
+        """An instance that ends with a `result` says what became of its task, or of the tasks its wave could not merge.
+
+        `{task, state, commit, attempts, reason}` is about one task; `{blocked: [task…], reasons}` about several.
+        """
+        result = variables.get("result")
+        if not isinstance(result, Mapping):
+            return []
+        if isinstance(result.get("task"), str):
+            return [
+                TaskChanged(
+                    task=str(result["task"]),
+                    state=str(result.get("state")),
+                    body={
+                        "commit": result.get("commit"),
+                        "reason": str(result.get("reason") or ""),
+                        "attempts": result.get("attempts") or 0,
+                    },
+                )
+            ]
+        reason = "; ".join(texts(result.get("reasons")))
+        return [
+            TaskChanged(task=task, state="blocked", body={"reason": reason})
+            for task in texts(result.get("blocked"))
+        ]
+
+    # ---- private steps
+
+    def _child_environment(self) -> Mapping[str, str]:
+        return self._repository.child_environment()
+
+    async def _acquire(self, task: str, attempt: int, base: str) -> Workspace:
+        workspace = await self._in_thread(
+            self._repository.acquire,
+            feature=self.feature,
+            run=self.run,
+            task=task,
+            attempt=attempt,
+            base_commit=base,
+        )
+        self._workspaces[task] = workspace
+        return workspace
+
+    async def _workspace_for(self, job: Job, task: str) -> Workspace:
+        """Return a clean workspace for a worker: an earlier start of this very job may have left something."""
+        known: Any = job.variables.get("workspace") or {}
+        attempt = job.variables.get("attempt")
+        return await self._acquire(
+            task,
+            attempt if isinstance(attempt, int) else job.visit,
+            str(known.get("base") or self._head),
+        )
+
+    async def _reopen(self, job: Job, task: str) -> Workspace:
+        """Return the workspace as the worker left it, after an engine died between worker and verification."""
+        known: Any = job.variables.get("workspace") or {}
+        attempt = job.variables.get("attempt")
+        return Workspace(
+            path=self._site.home / str(known["path"]),
+            branch=str(known["branch"]),
+            base=str(known["base"]),
+            run=self.run,
+            feature=self.feature,
+            task=task,
+            attempt=attempt if isinstance(attempt, int) else job.visit,
+        )
+
+    async def _check(
+        self, job: Job, command: str, commit: str, name: str, timeout_s: float
+    ) -> dict[str, Json]:
+        """Run `command` on a fresh checkout of `commit`; a check that cannot run has failed."""
+        checkout = await self._in_thread(self._repository.checkout, commit, f"{self.run}-{name}")
+        try:
+            return await self._program(job, command, checkout.path, timeout_s, name)
+        finally:
+            await self._in_thread(self._repository.release, checkout)
+
+    def _budget_problem(self) -> str:
+        budgets = self._site.settings.budgets
+        limit = budgets.cost_micros_per_run
+        if budgets.mode == "block" and limit is not None and self._spent["cost_micros"] > limit:
+            return f"the run has cost {self._spent['cost_micros']} of {limit} micro-units"
+        return ""
+
+    def _over_budget(self, identifier: str, task: Variables) -> str:
+        budgets = self._site.settings.budgets
+        own: Any = task.get("budget") or {}
+        limit = own.get("tokens", budgets.tokens_per_task)
+        used = self._task_tokens.get(identifier, 0)
+        if budgets.mode == "block" and limit is not None and used > limit:
+            return f"the task used {used} of {limit} tokens"
+        return self._budget_problem()
+
+    def _add_usage(self, task: str, tokens: int, cost: int) -> None:
+        self._spent["tokens"] += tokens
+        self._spent["cost_micros"] += cost
+        self._task_tokens[task] = self._task_tokens.get(task, 0) + tokens
+
+    def _worker_spec(self, name: str) -> WorkerSpec | None:
+        if name == SHELL.name:
+            return SHELL
+        configured = self._site.settings.workers.get(name)
+        if configured is None:
+            return None
+        return WorkerSpec(name=name, command=configured.command, env_allow=configured.env_allow)
+
+    def _task_timeout_s(self, task: Variables) -> int:
+        own = task.get("timeout_seconds")
+        return own if isinstance(own, int) else self._site.settings.timeouts.task_s
+
+    def _provenance(self, message: str, trailers: Mapping[str, str]) -> Provenance:
+        return Provenance(
+            message=message,
+            trailers={
+                "Engine-Run": self.run,
+                **trailers,
+                "Engine-Bundle": f"sha256:{self._site.bundle}",
+            },
+            at=self._clock.now().replace(microsecond=0),
+        )

@@ -1,0 +1,163 @@
+"""The world of any process: programs, notices, contracts. Every effect is recorded.
+
+Three layers, each in a module of its own: what any process may do (here), what carrying out a task needs
+(`engine.runtime.tasks`), and what moves the integration branch (`engine.runtime.delivery`).
+Each method may run again with the same job key after a kill: what was done is found, not done twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from engine.contracts import Contracts
+from engine.core.model import Job, Json, Variables, Verdict
+from engine.ledger import Draft, EntryType, Sealed, note
+from engine.plugins import Plugins
+from engine.programs import Program, Redactor, clean_environment, run_program
+from engine.runtime.conductor import Clock
+from engine.runtime.forms import OUTPUT_TAIL_BYTES, policy_settings, program_result
+from engine.runtime.recorder import Recorder
+from engine.settings import Settings
+from engine.store import Change
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """Where a run lives: the run, its project's folders and settings, and what was found in them."""
+
+    run: str
+    feature: str
+    home: Path
+    root: Path
+    settings: Settings
+    bundle: str  #: digest of the definitions
+    lock_fd: int | None
+    contracts: Contracts
+    plugins: Plugins
+
+
+class GeneralWorld:
+    """What any process may do. Implements `engine.handlers.World` and the conductor's `Witness`."""
+
+    def __init__(self, site: Site, recorder: Recorder, clock: Clock) -> None:
+        self._site = site
+        self._recorder = recorder
+        self._clock = clock
+        self._redact = Redactor()
+
+    @property
+    def run(self) -> str:
+        return self._site.run
+
+    @property
+    def feature(self) -> str:
+        return self._site.feature
+
+    @property
+    def settings(self) -> Variables:
+        return policy_settings(self._site.settings)
+
+    def check_contract(self, name: str, value: Json) -> None:
+        self._site.contracts.check(name, value)
+
+    # ---- effects
+
+    async def notify(self, job: Job, subject: str, text: str) -> Variables:
+        notices = self._site.home / "runs" / self.run / "notices.log"
+        line = self._redact.text(f"{self._clock.now().isoformat()} {subject}: {text}".strip())
+        await asyncio.to_thread(_append_line, notices, line)
+        return {"notified": True}
+
+    async def run_command(self, job: Job, command: str, timeout_s: int) -> Variables:
+        """Return {command: {result, exit_code, reason, output}}; run in the project's folder."""
+        return {"command": await self._program(job, command, self._site.root, timeout_s)}
+
+    async def write_report(self, job: Job, outcome: str) -> Variables:
+        """Return {outcome}; the report itself is written from the ledger when the run has ended."""
+        return {"outcome": outcome}
+
+    # ---- what the conductor asks
+
+    def task_of(self, process: str, variables: Variables) -> str:
+        """Return the task an instance works on, so that its entries can be found by it; none in general."""
+        return ""
+
+    def ended_changes(self, process: str, variables: Variables) -> list[Change]:
+        """Return the state changes that follow from the end of an instance; none in general."""
+        return []
+
+    def verdict_drafts(
+        self, package: str, input_: object, verdict: Verdict, at: object
+    ) -> list[Draft]:
+        """Return the evidence that follows from a verdict, beside the turn that holds it; none in general."""
+        return []
+
+    async def finish(self) -> None:
+        """After the root ended: remove what is not needed any more."""
+        scratch = self._site.home / "scratch" / self.run
+        await asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
+
+    # ---- steps of the layers above
+
+    def _child_environment(self) -> Mapping[str, str]:
+        """Return variables for the programs that are started."""
+        return {}
+
+    async def _program(
+        self, job: Job, command: str, folder: Path, timeout_s: float, name: str = "command"
+    ) -> dict[str, Json]:
+        scratch = self._scratch(job) / name
+        await asyncio.to_thread(partial(scratch.mkdir, parents=True, exist_ok=True))
+        program = Program(
+            argv=command,
+            cwd=folder,
+            env=clean_environment(
+                extra={**self._child_environment(), "ENGINE_FEATURE": self.feature},
+                home=scratch,
+            ),
+            key=job.key,
+            timeout_s=timeout_s,
+            redact=self._redact,
+            output_limit_bytes=2 * OUTPUT_TAIL_BYTES,
+            lock_fd=self._site.lock_fd,
+        )
+        outcome = await run_program(program)
+        await asyncio.to_thread(shutil.rmtree, scratch, True)
+        return program_result(outcome)
+
+    def _scratch(self, job: Job) -> Path:
+        name = job.key.replace("/", "_").replace("#", "-")
+        return self._site.home / "scratch" / self.run / name
+
+    def _relative(self, path: Path) -> str:
+        return path.relative_to(self._site.home).as_posix()
+
+    async def _in_thread(self, function: Callable[..., T], *arguments: Any, **named: Any) -> T:
+        # Any: passes arguments through to a function that types them
+        return await asyncio.to_thread(partial(function, *arguments, **named))
+
+    async def _record(
+        self,
+        kind: EntryType,
+        body: Mapping[str, Json],
+        *,
+        task: str = "",
+        changes: Sequence[Change] = (),
+    ) -> list[Sealed]:
+        return await self._recorder.commit(
+            [note(kind, self._clock.now(), body, task=task)], changes
+        )
+
+
+def _append_line(path: Path, line: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(line + "\n")
