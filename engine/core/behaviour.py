@@ -116,6 +116,7 @@ def create_job(x: Execution, token: Token, attempt: int, retries: int | None = N
         attempt=attempt,
         retries=_retries(code.retries, view) if retries is None else retries,
         headers=code.headers,
+        inputs=token.variables or NOTHING,
         variables=view.variables,
     )
     x.open(Wait("job", local, token, token.element, job))

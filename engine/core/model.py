@@ -7,6 +7,7 @@ Invariants
   verdict request or incident is named `{element_id}#{visit}` or, for jobs, `{element_id}#{visit}.{attempt}`
   inside its instance; the key that leaves the core is `{run}/{instance}/{that}`.
 - Time is in facts only. `at` is an aware UTC datetime.
+- A field with `compare=False` is derived: it follows from facts and definitions, is not recorded and not compared.
 """
 
 from __future__ import annotations
@@ -85,7 +86,12 @@ class Job:
     attempt: int  #: 1 for the first
     retries: int  #: attempts left, this one included
     headers: Mapping[str, str] = field(default_factory=dict)
-    variables: Variables = field(default_factory=dict)
+    inputs: Variables = field(
+        default_factory=dict
+    )  #: its own scope: what mappings and the loop gave it
+    variables: Variables = field(
+        default_factory=dict, compare=False
+    )  #: all it can see, its inputs among them
 
 
 # --- facts ------------------------------------------------------------------------------------------
@@ -323,7 +329,7 @@ class ChildRequested(Event):
     child: InstanceId
     process: str
     element: str
-    variables: Variables = field(default_factory=dict)
+    variables: Variables = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)

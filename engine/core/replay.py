@@ -10,7 +10,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 
 from engine.core.definitions import Definitions
-from engine.core.model import Event, Fact, InstanceId, InstanceStarted, RunId
+from engine.core.model import (
+    ChildEnded,
+    ChildRequested,
+    Event,
+    Fact,
+    InstanceEnded,
+    InstanceId,
+    InstanceStarted,
+    RunId,
+)
 from engine.core.process import Instance, Step, advance, start
 from engine.errors import LedgerError
 
@@ -49,16 +58,20 @@ def replay(
 ) -> Replayed | Divergence:
     """Fold `records` in order and compare events exactly: same kinds, same order, same values.
 
-    Raises LedgerError for a fact of an instance that was never started, or that was started twice.
+    Raises LedgerError for a fact of an instance that was never started, that was started twice, that starts otherwise
+    than its parent asked, or that ended otherwise than its parent was told.
     """
     instances: dict[InstanceId, Instance] = {}
+    family = _Family()
     count = 0
     for record in records:
+        family.check(record)
         step = _step(definitions, run, instances, record)
         found = _divergence(record, step)
         if found is not None:
             return found
         instances[record.instance] = step.instance
+        family.note(record.instance, step.events)
         count += 1
     return Replayed(instances=instances, records=count)
 
@@ -75,7 +88,7 @@ def same(a: object, b: object) -> bool:
         )
     if is_dataclass(a) and not isinstance(a, type):
         return type(a) is type(b) and all(
-            same(getattr(a, item.name), getattr(b, item.name)) for item in fields(a)
+            same(getattr(a, item.name), getattr(b, item.name)) for item in fields(a) if item.compare
         )
     return isinstance(a, bool) == isinstance(b, bool) and a == b
 
@@ -96,6 +109,45 @@ def _step(
     if known is None:
         raise LedgerError(f"instance {record.instance} never started", where=f"entry {record.seq}")
     return advance(definitions, known, record.fact)
+
+
+class _Family:
+    """What parents asked of their children and how children ended: the two sides must say the same."""
+
+    def __init__(self) -> None:
+        self._asked: dict[InstanceId, ChildRequested] = {}
+        self._ended: dict[InstanceId, InstanceEnded] = {}
+
+    def note(self, instance: InstanceId, events: Iterable[Event]) -> None:
+        for event in events:
+            if isinstance(event, ChildRequested):
+                self._asked[event.child] = event
+            elif isinstance(event, InstanceEnded):
+                self._ended[instance] = event
+
+    def check(self, record: Record) -> None:
+        """Raise LedgerError when a child's first fact, or a parent's fact about its child, is not what happened."""
+        fact = record.fact
+        if isinstance(fact, InstanceStarted) and fact.parent:
+            asked = self._asked.pop(record.instance, None)
+            told = (fact.process, fact.variables)
+            self._compare(record, told, asked and (asked.process, asked.variables))
+        elif isinstance(fact, ChildEnded):
+            ended = self._ended.pop(fact.child, None)
+            was = ended and (ended.state, ended.variables, ended.code, ended.message)
+            self._compare(record, (fact.state, fact.variables, fact.code, fact.message), was)
+
+    def _compare(self, record: Record, told: tuple[object, ...], was: object) -> None:
+        if not same(told, was):
+            kind = "start as its parent asked"
+            if isinstance(record.fact, ChildEnded):
+                kind = f"hear how {record.fact.child} ended"
+            raise LedgerError(
+                f"instance {record.instance} does not {kind}",
+                where=f"entry {record.seq}",
+                expected=repr(was)[:300],
+                got=repr(told)[:300],
+            )
 
 
 def _divergence(record: Record, step: Step) -> Divergence | None:

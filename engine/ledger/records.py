@@ -2,7 +2,8 @@
 
 `JobCompleted(job="A#1.1", variables={"ok": True})` is `{"kind": "job_completed", "job": "A#1.1",
 "variables": {"ok": true}}`: the kind is the class in snake case, members are the fields. An optional
-field that is empty (`""`, no items, 0) is left out. A fact's time is its entry's time.
+field that is empty (`""`, no items, 0) is left out. A fact's time is its entry's time. Derived fields
+(`compare=False`) are not written: what a job can see follows from the facts.
 
 Law: `read_turn(read_entry(seal(head, turn(i, fact, events)).line)) == (fact, events)`, with Json
 sequences coming back as lists and integral Decimals as int. To compare events with recorded ones,
@@ -114,6 +115,7 @@ class _Plan:
 
     kind: str
     fields: frozenset[str]
+    unwritten: tuple[str, ...]
     optional: tuple[str, ...]
     write: tuple[tuple[str, _Convert], ...]
     read: Mapping[str, _Convert]
@@ -122,11 +124,12 @@ class _Plan:
 @cache
 def _plan(record_type: type) -> _Plan:
     hints = typing.get_type_hints(record_type)
-    members = [field for field in fields(record_type) if field.name != "at"]
+    members = [field for field in fields(record_type) if field.compare and field.name != "at"]
     conversions = {field.name: _conversion(hints[field.name]) for field in members}
     return _Plan(
         kind=shape.kind_of(record_type),
         fields=frozenset(field.name for field in members),
+        unwritten=("at", *(field.name for field in fields(record_type) if not field.compare)),
         optional=tuple(field.name for field in members if _is_empty_by_default(field)),
         write=tuple((name, write) for name, (write, _) in conversions.items() if write),
         read={name: read for name, (_, read) in conversions.items() if read},
@@ -174,7 +177,8 @@ def _members(value: object) -> dict[str, Any]:  # Any: Json once the conversions
     """Return the fields of a dataclass as a record. Copying `__dict__` is three times as fast as getattr."""
     plan = _plan(type(value))  # type: ignore[arg-type]  # mypy: a class of unknown type is not Hashable
     record = value.__dict__.copy()
-    record.pop("at", None)
+    for name in plan.unwritten:
+        record.pop(name, None)
     for name in plan.optional:
         if not record[name]:
             del record[name]

@@ -12,6 +12,7 @@ from engine.core.definitions import Definitions
 from engine.core.model import (
     ROOT_INSTANCE,
     BpmnErrorThrown,
+    ChildEnded,
     ElementCompleted,
     Fact,
     Failure,
@@ -231,3 +232,72 @@ def test_facts_of_an_instance_that_never_started_are_refused() -> None:
     with pytest.raises(LedgerError, match="entry 1: instance 0 starts twice"):
         _replay([first, first])
     assert first.instance == InstanceId("0")
+
+
+CALLING = {
+    "p": "start Start\ncall Call  process=q\nend End\nStart -> Call -> End",
+    "q": "start s\nend e\ns -> e",
+}
+
+
+@pytest.mark.parametrize(
+    ("child", "given", "sentence"),
+    [
+        ("0.Call#1", {"n": 1}, None),
+        ("0.Call#1", {"n": 2}, r"entry 2: instance 0\.Call#1 does not start as its parent asked"),
+        ("0.Other#1", {"n": 1}, r"entry 2: instance 0\.Other#1 does not start as its parent asked"),
+    ],
+    ids=["as asked", "with other variables", "unasked"],
+)
+def test_a_child_starts_as_its_parent_asked(
+    child: str, given: dict[str, int], sentence: str | None
+) -> None:
+    definitions = bundle(CALLING)
+    parent = begin(definitions, {"n": 1})
+    started = InstanceStarted(at=NOON, process="q", variables=given, parent="0")
+    own = start(definitions, RUN, InstanceId(child), started)
+    records = [
+        Record(
+            seq=1,
+            instance=ROOT_INSTANCE,
+            fact=InstanceStarted(at=NOON, process="p", variables={"n": 1}),
+            events=parent.events,
+        ),
+        Record(seq=2, instance=InstanceId(child), fact=started, events=own.events),
+    ]
+    if sentence is None:
+        assert isinstance(replay(definitions, RUN, records), Replayed)
+    else:
+        with pytest.raises(LedgerError, match=sentence):
+            replay(definitions, RUN, records)
+
+
+def test_a_parent_hears_how_its_child_ended() -> None:
+    definitions = bundle(CALLING)
+    parent = begin(definitions, {"n": 1})
+    started = InstanceStarted(at=NOON, process="q", variables={"n": 1}, parent="0")
+    own = start(definitions, RUN, InstanceId("0.Call#1"), started)
+    told = ChildEnded(at=NOON, child=InstanceId("0.Call#1"), state="completed", variables={"n": 2})
+    records = [
+        Record(
+            seq=1,
+            instance=ROOT_INSTANCE,
+            fact=InstanceStarted(at=NOON, process="p", variables={"n": 1}),
+            events=parent.events,
+        ),
+        Record(seq=2, instance=InstanceId("0.Call#1"), fact=started, events=own.events),
+        Record(
+            seq=3,
+            instance=ROOT_INSTANCE,
+            fact=told,
+            events=advance(definitions, parent.instance, told).events,
+        ),
+    ]
+    with pytest.raises(LedgerError, match=r"entry 3: instance 0 does not hear how 0\.Call#1 ended"):
+        replay(definitions, RUN, records)
+    true = replace(told, variables={"n": 1})
+    after = advance(definitions, parent.instance, true).events
+    assert isinstance(
+        replay(definitions, RUN, [*records[:2], replace(records[2], fact=true, events=after)]),
+        Replayed,
+    )
