@@ -29,6 +29,27 @@ def definition_files(root: Path | None = None) -> dict[str, bytes]:
     return found
 
 
+def bundle_of(file: Path) -> Path:
+    """Return the folder that a definition file belongs to: the bundle it lies in, or its own folder.
+
+    A bundle is a folder with a folder `process`; what lies anywhere else belongs together with its neighbours.
+    """
+    around = file.parent
+    if around.resolve().name != "process":
+        return around
+    return around.parent if around.name == "process" else around / ".."
+
+
+def definitions_around(file: Path) -> list[Path]:
+    """Return the definition files of the bundle or folder that `file` lies in, scenarios and tests left out."""
+    root = bundle_of(file)
+    folders = [root / name for name in ("process", "decisions", "policies")]
+    is_bundle = folders[0].is_dir()
+    found = [path for base in folders for path in base.rglob("*")] if is_bundle else []
+    found = found or list(root.glob("*"))
+    return sorted(path for path in found if path.is_file() and _is_definition(path))
+
+
 def _is_definition(path: Path) -> bool:
     if path.suffix in {".bpmn", ".dmn"}:
         return True

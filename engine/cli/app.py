@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from engine import __version__
-from engine.cli import audit, configure, delivery
+from engine.cli import audit, configure, delivery, people, running
 
 app = typer.Typer(
     name="engine",
@@ -33,6 +33,8 @@ def top(
 
 
 delivery.register(app)
+people.register(app)
+app.command()(running.resume)
 audit.register(app)
 configure.register(app)
 
@@ -44,10 +46,11 @@ def _add_groups() -> None:
         ("ledger", ledger, "Verify, read and export the ledger."),
         ("decision", decision, "Evaluate, lint, test and render decision tables."),
         ("policy", policy, "Evaluate, check and test policies."),
-        ("process", process, "Test and lint process diagrams."),
+        ("process", process, "Run, test and lint process diagrams."),
         ("plugin", plugin, "List, make, test and run plugins."),
     ):
         app.add_typer(module.app, name=name, help=text)
+    process.app.command("run")(running.run_process)
 
 
 _add_groups()

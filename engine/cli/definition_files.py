@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 
 from engine.core import definitions
 from engine.errors import UsageError
+from engine.shipped import bundle_of, definitions_around
 
 if TYPE_CHECKING:
     from engine.bpmn.model import Finding
-
-ENDINGS = (".bpmn", ".dmn", ".rego")
 
 
 def diagrams(paths: Sequence[Path]) -> list[Path]:
@@ -35,27 +34,9 @@ def findings(files: Sequence[Path]) -> list[Finding]:
     """
     wanted = {str(file) for file in files}
     found: dict[Finding, None] = {}
-    for root in dict.fromkeys(_root(file) for file in files):
-        contents = {str(path): path.read_bytes() for path in _around(root)}
-        contents.update({str(file): file.read_bytes() for file in files if _root(file) == root})
-        told = definitions.check(contents)
+    for root in dict.fromkeys(bundle_of(file) for file in files):
+        own = [file for file in files if bundle_of(file) == root]
+        paths = {path.resolve(): path for path in (*definitions_around(own[0]), *own)}
+        told = definitions.check({str(path): path.read_bytes() for path in paths.values()})
         found.update(dict.fromkeys(item for item in told if item.file in wanted))
     return sorted(found)
-
-
-def _root(file: Path) -> Path:
-    folder = file.parent
-    return folder.parent if folder.resolve().name == "process" else folder
-
-
-def _around(root: Path) -> list[Path]:
-    """Return the definition files of a bundle; in any other folder, those that lie in it."""
-    folders = [root / name for name in ("process", "decisions", "policies")]
-    is_bundle = folders[0].is_dir()
-    found = [path for folder in folders for path in folder.rglob("*")] if is_bundle else []
-    found = found or list(root.glob("*"))
-    return sorted(
-        path
-        for path in found
-        if path.suffix in ENDINGS and path.is_file() and not path.stem.endswith("_test")
-    )

@@ -1,10 +1,7 @@
-"""Commands that carry out features: demo, init, run, status, logs, stop, retry, approve, cleanup, doctor."""
+"""Commands that carry out features: demo, init, run, status, logs, cleanup, doctor."""
 
 from __future__ import annotations
 
-import getpass
-import signal
-import sys
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -13,22 +10,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from engine.cli import show
+from engine.cli import interrupts, show
 from engine.cli.common import HERE, AsJson, ProjectFolder, RunOption, open_engine
+from engine.cli.running import EXIT, tell
 
 if TYPE_CHECKING:
     from engine.core.model import Event, Fact
-    from engine.runtime.conductor import Conductor
     from engine.runtime.engine import Engine, RunResult
-
-_EXIT = {"completed": 0, "failed": 1, "blocked": 1, "stopped": 1, "waiting": 4}
 
 Feature = Annotated[str, typer.Option("--feature", "-f", help="Feature whose task graph is run.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to `app`."""
-    for command in (demo, init, run, status, logs, stop, retry, approve, cleanup, doctor):
+    for command in (demo, init, run, status, logs, cleanup, doctor):
         app.command()(command)
 
 
@@ -65,7 +60,7 @@ def demo(
             "engine bundle copy lock     your own processes, tables and policies, to edit",
         ):
             show.line(f"  {text}")
-    return _EXIT[result.status]
+    return EXIT[result.status]
 
 
 def init(
@@ -120,18 +115,7 @@ def run(
     if dry_run:
         return _show_plan(engine.plan(feature), as_json=as_json)
     result = _carry_out(engine, feature, as_json=as_json, new=new, timeout_s=timeout)
-    if as_json:
-        import orjson
-
-        sys.stdout.write(orjson.dumps(dict(result.report)).decode() + "\n")
-    else:
-        show.report(result.report)
-        if result.is_old:
-            show.line("Nothing was left to do. `--new` starts another run.")
-        _show_waiting(result)
-    if _Interrupt.count:
-        return 130
-    return _EXIT[result.status]
+    return tell(result, as_json=as_json)
 
 
 def status(
@@ -141,18 +125,18 @@ def status(
     as_json: AsJson = False,
 ) -> int:
     """Show the newest run, or the one named."""
-    from engine.runtime.report import build_report
+    from engine.runtime.report import report_of
 
     engine = open_engine(project)
     with engine.store() as store:
         row = engine.find_run(store, run_id)
         if watch and not as_json:
             return _watch(engine, row.id)
-        body = build_report(store, row.id)
+        body = report_of(store, row.id)
     if as_json:
         show.as_json("status", {"report": body})
     else:
-        show.report(body)
+        show.run(body)
     return 0
 
 
@@ -186,43 +170,6 @@ def logs(
     while follow:
         _follow(files[-1])
     return 0
-
-
-def stop(
-    project: ProjectFolder = HERE,
-    run_id: RunOption = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Do not wait for running workers.")
-    ] = False,
-    as_json: AsJson = False,
-) -> int:
-    """Ask the engine of a run to stop: running workers finish first; --force ends them."""
-    return _command(project, run_id, "stop", {"force": force}, as_json, "stopping")
-
-
-def approve(
-    run_id: Annotated[str, typer.Argument(help="Run id, or the start of one.")],
-    element: Annotated[str, typer.Argument(help="Element id of the waiting user task.")],
-    variable: Annotated[
-        list[str] | None, typer.Option("--var", help="Answer as name=JSON; repeat for more.")
-    ] = None,
-    project: ProjectFolder = HERE,
-    as_json: AsJson = False,
-) -> int:
-    """Complete a user task: who and when go into the ledger. Then `engine run` goes on."""
-    body = {"element": element, "variables": _variables(variable or ()), "by": _person()}
-    return _command(project, run_id, "approve", body, as_json, f"approved {element}")
-
-
-def retry(
-    element: Annotated[str, typer.Argument(help="Task id or element id of the incident.")],
-    project: ProjectFolder = HERE,
-    run_id: RunOption = None,
-    as_json: AsJson = False,
-) -> int:
-    """Try again what stands in an incident. Then `engine run` goes on."""
-    body = {"element": element, "variables": {}, "by": _person()}
-    return _command(project, run_id, "resolve", body, as_json, f"will try {element} again")
 
 
 def cleanup(
@@ -309,31 +256,8 @@ def _carry_out(
 
         watch = Progress().take
     return engine.run_feature(
-        feature, new=new, timeout_s=timeout_s, watch=watch, on_start=_Interrupt.install
+        feature, new=new, timeout_s=timeout_s, watch=watch, on_start=interrupts.install
     )
-
-
-class _Interrupt:
-    """First Ctrl-C or SIGTERM: stop workers, record it, end. Second: end at once."""
-
-    count = 0
-
-    @classmethod
-    def install(cls, conductor: Conductor, run: str) -> None:
-        import asyncio
-
-        loop = asyncio.get_running_loop()
-
-        def stop() -> None:
-            cls.count += 1
-            if cls.count > 1:
-                signal.signal(signal.SIGINT, signal.SIG_DFL)
-                signal.raise_signal(signal.SIGINT)
-            show.note(f"stopping run {run}; `engine run` goes on with it")
-            conductor.stop(force=True)
-
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop)
 
 
 def _prove(engine: Engine, run: str) -> dict[str, Any]:
@@ -366,19 +290,6 @@ def _show_plan(plan: Any, *, as_json: bool) -> int:
     )
     show.line("Nothing was done (dry run).")
     return 0
-
-
-def _show_waiting(result: RunResult) -> None:
-    for item in result.waiting:
-        show.line(
-            f"[yellow]waiting[/] {item.kind} {show.plain(item.element)}: {show.plain(item.text)}"
-        )
-        verb = (
-            f"engine approve {result.run} {item.element}"
-            if item.kind == "approval"
-            else f"engine retry {item.element}"
-        )
-        show.line(f"        {show.plain(verb)}, then engine run again")
 
 
 def _watch(engine: Engine, run: str) -> int:
@@ -425,50 +336,3 @@ def _follow(file: Path) -> None:
                 show.line(show.plain(text.rstrip("\n")))
             else:
                 time.sleep(0.2)
-
-
-def _command(
-    project: Path, run_id: str | None, kind: str, body: dict[str, Any], as_json: bool, told: str
-) -> int:
-    """Leave a command for the engine of a run; it is taken at once by a live one, else by the next."""
-    from engine.errors import UsageError
-
-    engine = open_engine(project)
-    with engine.store() as store:
-        row = engine.find_run(store, run_id)
-        if row.is_finished:
-            raise UsageError(
-                f"run {row.id} has ended ({row.status})",
-                hint="Start another with `engine run --feature NAME --new`.",
-            )
-        number = store.send_command(row.id, kind, body, datetime.now(UTC))
-    if as_json:
-        show.as_json("command", {"run": row.id, "kind": kind, "command": number})
-    else:
-        show.line(f"run {row.id}: {show.plain(told)}")
-    return 0
-
-
-def _variables(given: Sequence[str]) -> dict[str, Any]:
-    import json
-    from decimal import Decimal
-
-    from engine.errors import UsageError
-
-    found: dict[str, Any] = {}
-    for text in given:
-        name, sign, value = text.partition("=")
-        if not sign or not name.isidentifier():
-            raise UsageError("--var", expected="name=JSON", got=text)
-        try:
-            found[name] = json.loads(value, parse_float=Decimal)
-        except ValueError:
-            found[name] = value
-    return found
-
-
-def _person() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"

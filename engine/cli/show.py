@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 #: order and words of task states in summaries
@@ -35,8 +36,15 @@ def as_json(schema: str, body: Mapping[str, Any]) -> None:
     """Print exactly one JSON object on standard output."""
     import orjson
 
-    text = orjson.dumps({"schema": f"engine.{schema}/v1", **body}, default=str)
+    text = orjson.dumps({"schema": f"engine.{schema}/v1", **body}, default=_number)
     sys.stdout.write(text.decode() + "\n")
+
+
+def _number(value: object) -> object:
+    """Return a Decimal as a number, anything else that JSON does not know as text."""
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    return str(value)
 
 
 def is_live() -> bool:
@@ -79,6 +87,28 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in rows:
         drawn.add_row(*row)
     _console().print(drawn)
+
+
+def run(body: Mapping[str, Any]) -> None:
+    """Print the report of a run for people: of a feature, or of a process alone."""
+    if "feature" in body:
+        report(body)
+        return
+    line(
+        f"run {body['run']} · process {plain(body['process'])} · {coloured(body['status'])} "
+        f"· {body['seconds']} s · ledger {body['ledger']['entries']} entries"
+    )
+    if body["code"] or body["message"]:
+        line(f"[red]{plain(body['code'] or 'failed')}[/] {plain(body['message'])}")
+    for name, value in body["variables"].items():
+        line(f"  {plain(name)} = {plain(_json(value))}")
+
+
+def _json(value: object) -> str:
+    import orjson
+
+    text = orjson.dumps(value, default=_number).decode()
+    return text if len(text) <= 200 else text[:200] + " …"
 
 
 def report(body: Mapping[str, Any]) -> None:

@@ -29,8 +29,6 @@ from engine.core.model import (
     Event,
     Fact,
     Failure,
-    IncidentCancelled,
-    IncidentRaised,
     IncidentResolved,
     InstanceCancelled,
     InstanceEnded,
@@ -44,15 +42,11 @@ from engine.core.model import (
     RunId,
     SignalBroadcast,
     SignalThrown,
-    TimerCancelled,
     TimerFired,
     TimerScheduled,
-    UserTaskCancelled,
     UserTaskCompleted,
-    UserTaskCreated,
     Variables,
     Verdict,
-    VerdictCancelled,
     VerdictGiven,
     VerdictRequested,
 )
@@ -60,6 +54,7 @@ from engine.core.process import Instance, advance, start
 from engine.errors import BpmnError, ContractError, DefinitionError, IntegrityError
 from engine.handlers import Activation, DeliveryWorld, Handlers, World
 from engine.ledger import Draft, EntryType, event_to_json, note, turn
+from engine.runtime.pending import Open, Waiting, local_key, task_of, waiting_in
 from engine.runtime.recorder import Recorder
 from engine.store import Change, CommandTaken, InstanceClosed, InstanceOpened
 
@@ -90,88 +85,7 @@ class Witness(Protocol):
     def verdict_drafts(
         self, package: str, input_: object, verdict: Verdict, at: datetime
     ) -> list[Draft]: ...
-    def task_of(self, process: str, variables: Variables) -> str: ...
     def ended_changes(self, process: str, variables: Variables) -> list[Change]: ...
-
-
-@dataclass
-class Open:
-    """What an instance waits for; folded from its events, so that a rebuilt instance knows it again."""
-
-    process: str
-    parent: str = ""
-    task: str = ""
-    jobs: dict[str, Job] = field(default_factory=dict)
-    timers: dict[str, datetime] = field(default_factory=dict)
-    tasks: dict[str, UserTaskCreated] = field(default_factory=dict)
-    verdicts: dict[str, VerdictRequested] = field(default_factory=dict)
-    children: dict[str, ChildRequested] = field(default_factory=dict)
-    incidents: dict[str, IncidentRaised] = field(default_factory=dict)
-
-    def apply(self, fact: Fact, events: Sequence[Event]) -> None:
-        """Fold one turn: what the fact answered is closed, what the events ask for is open."""
-        match fact:
-            case JobCompleted(job=key) | JobFailed(job=key) | BpmnErrorThrown(job=key):
-                self.jobs.pop(key, None)
-            case TimerFired(timer=key):
-                self.timers.pop(key, None)
-            case UserTaskCompleted(task=key):
-                self.tasks.pop(key, None)
-            case VerdictGiven(request=key):
-                self.verdicts.pop(key, None)
-            case ChildEnded(child=key):
-                self.children.pop(key, None)
-            case IncidentResolved(incident=key):
-                self.incidents.pop(key, None)
-            case _:
-                pass
-        for event in events:
-            self._apply(event)
-
-    def _apply(self, event: Event) -> None:
-        match event:
-            case JobCreated(job=job):
-                self.jobs[local_key(job)] = job
-            case JobCancelled(job=key):
-                self.jobs.pop(key, None)
-            case TimerScheduled(timer=key, due=due):
-                self.timers[key] = due
-            case TimerCancelled(timer=key):
-                self.timers.pop(key, None)
-            case UserTaskCreated(task=key):
-                self.tasks[key] = event
-            case UserTaskCancelled(task=key):
-                self.tasks.pop(key, None)
-            case VerdictRequested(request=key):
-                self.verdicts[key] = event
-            case ChildRequested(child=key):
-                self.children[key] = event
-            case ChildCancelled(child=key):
-                self.children.pop(key, None)
-            case VerdictCancelled(request=key):
-                self.verdicts.pop(key, None)
-            case IncidentRaised(incident=key):
-                self.incidents[key] = event
-            case IncidentCancelled(incident=key):
-                self.incidents.pop(key, None)
-            case _:
-                pass
-
-
-def local_key(job: Job) -> str:
-    """Return the job's key inside its instance: `{element}#{visit}.{attempt}`."""
-    return f"{job.element}#{job.visit}.{job.attempt}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Waiting:
-    """Something only a person can give: a user task or a decision about an incident."""
-
-    instance: str
-    element: str
-    key: str
-    kind: str  #: approval or incident
-    text: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -301,29 +215,7 @@ class Conductor:
 
     def waiting(self) -> tuple[Waiting, ...]:
         """Return what only a person can go on with."""
-        found = []
-        for instance, opened in self._open.items():
-            for key, task in opened.tasks.items():
-                found.append(
-                    Waiting(
-                        instance=instance,
-                        element=key.partition("#")[0],
-                        key=key,
-                        kind="approval",
-                        text=task.name,
-                    )
-                )
-            for key, incident in opened.incidents.items():
-                found.append(
-                    Waiting(
-                        instance=instance,
-                        element=incident.element,
-                        key=key,
-                        kind="incident",
-                        text=f"{incident.code}: {incident.message}",
-                    )
-                )
-        return tuple(found)
+        return waiting_in(self._open)
 
     # ---- one round
 
@@ -386,7 +278,7 @@ class Conductor:
             self._open[instance] = Open(
                 process=fact.process,
                 parent=fact.parent,
-                task=self._witness.task_of(fact.process, fact.variables),
+                task=task_of(fact.variables),
             )
         else:
             step = advance(self._definitions, self._instances[instance], fact)
@@ -618,20 +510,16 @@ class Conductor:
         given = body.get("variables")
         variables: Variables = given if isinstance(given, Mapping) else {}
         wanted = "approval" if kind == "approve" else "incident"
-        for item in self.waiting():
-            if item.kind == wanted and element in {
-                item.element,
-                item.key,
-                f"{item.instance}/{item.key}",
-            }:
-                if wanted == "approval":
-                    return item.instance, UserTaskCompleted(
-                        at=now, task=item.key, variables=variables, by=by
-                    )
-                return item.instance, IncidentResolved(
-                    at=now, incident=item.key, variables=variables, by=by
-                )
-        return None
+        item = next((w for w in self.waiting() if w.kind == wanted and w.is_named(element)), None)
+        if item is None:
+            return None
+        if wanted == "approval":
+            return item.instance, UserTaskCompleted(
+                at=now, task=item.key, variables=variables, by=by
+            )
+        return item.instance, IncidentResolved(
+            at=now, incident=item.key, variables=variables, by=by
+        )
 
     # ---- ends
 

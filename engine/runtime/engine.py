@@ -7,11 +7,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import secrets
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import entry_points
@@ -21,35 +20,31 @@ from typing import Any
 from engine.bpmn.model import ServiceTask
 from engine.contracts import Contracts
 from engine.core.definitions import Definitions
-from engine.core.model import Event, Fact, Json, Variables, Verdict
+from engine.core.model import Variables
+from engine.core.reach import reach
 from engine.errors import DefinitionError, UsageError
 from engine.handlers import Handlers
-from engine.ledger import EntryType, note
-from engine.plugins import discover
+from engine.ledger import EntryType
 from engine.policy import PolicySet
-from engine.programs import reap
-from engine.runtime.conductor import Clock, Conductor, Ended, Waiting
-from engine.runtime.delivery import Delivery
-from engine.runtime.forms import policy_settings
+from engine.runtime.carrying import Carrying, OnStart, Watch
+from engine.runtime.conductor import Clock
 from engine.runtime.home import ignore
-from engine.runtime.recorder import Recorder
-from engine.runtime.report import build_report, markdown
+from engine.runtime.pending import Waiting
+from engine.runtime.proof import recorded_definitions
+from engine.runtime.report import report_of, write_report
 from engine.runtime.specs import find_task_graph, read_task_graph
-from engine.runtime.world import Site
+from engine.runtime.work import FeatureWork, ProcessWork, Work
 from engine.settings import Project, Settings, load_project
-from engine.shipped import definition_files, folder
-from engine.store import EngineLock, Run, RunStatusChanged, Store
-from engine.workspaces import Base, Repository
+from engine.shipped import bundle_of, definition_files, definitions_around, folder
+from engine.store import EngineLock, Run, Store
+from engine.workspaces import Repository
 
-ROOT_PROCESS = "orchestration"
 ENTRY_POINTS = "engine.service_tasks"
-
-Watch = Callable[[str, Fact, Sequence[Event]], None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunResult:
-    """How a call of `run_feature` ended: report (contract run-report.v1) and what people must do."""
+    """How a call ended: report (contract run-report.v1, or process-run.v1) and what people must do."""
 
     run: str
     status: str  #: completed, failed, blocked, waiting or stopped
@@ -96,11 +91,15 @@ class Engine:
     def contracts(self) -> Contracts:
         return Contracts(folder("contracts"))
 
+    def has_store(self) -> bool:
+        """Return whether the project has runs already, or keeps them in a database elsewhere."""
+        return self.settings.store.url is not None or (self.project.home / "engine.db").is_file()
+
     def store(self, *, create: bool = False) -> Store:
         """Open the store. Without `create`, raises UsageError when the project has no runs yet."""
         home = self.project.home
         url = self.settings.store.url
-        if url is None and not create and not (home / "engine.db").is_file():
+        if not create and not self.has_store():
             raise UsageError(
                 "there are no runs here yet",
                 where=str(home),
@@ -150,49 +149,152 @@ class Engine:
         new: bool = False,
         timeout_s: float | None = None,
         watch: Watch | None = None,
-        on_start: Callable[[Conductor, str], None] | None = None,
+        on_start: OnStart | None = None,
     ) -> RunResult:
         """Carry out `feature`: resume its unfinished run, or start one. Blocks until it ended or waits for people.
 
-        Everything that can be wrong with the input is checked before anything is written.
+        An unfinished run goes on under the definitions it began with. Everything that can be wrong with the input
+        is checked before anything is written.
         """
         graph = _file_digest(find_task_graph(self.project.root, feature))
         self.plan(feature)
-        definitions = self.definitions()
-        policies = self.policies(definitions)
-        handlers = load_handlers()
-        _check_job_types(definitions, handlers)
+        fresh = None if self.has_store() else self._checked(self.definitions(), delivers=True)
         with ExitStack() as stack:
             store = stack.enter_context(self.store(create=True))
-            lock = EngineLock.acquire(self.project.home, f"feature-{feature}")
-            stack.callback(lock.release)
+            lock = stack.enter_context(_locked(self.project.home, f"feature-{feature}"))
             unfinished = None if new else store.unfinished_run(feature)
             done = None if new or unfinished else self._completed_run(store, feature, graph)
             if done is not None:
                 return RunResult(
-                    run=done, status="completed", report=build_report(store, done), is_old=True
+                    run=done, status="completed", report=report_of(store, done), is_old=True
                 )
+            definitions = (
+                recorded_definitions(store, unfinished.id)
+                if unfinished
+                else fresh or self._checked(self.definitions(), delivers=True)
+            )
             run = unfinished.id if unfinished else _new_run_id()
             repository = stack.enter_context(
                 Repository.open(self.project.home, self.project.root, lock.fd)
             )
-            job = _Job(
-                engine=self,
+            notes = repository.recover_locks()
+            work = FeatureWork(
                 feature=feature,
+                graph=graph,
+                settings=self.settings,
+                repository=repository,
+                base=repository.prepare(feature, run, self.settings.run.base_branch),
+            )
+            return self._carry_out(
+                store=store,
+                lock_fd=lock.fd,
                 run=run,
                 is_new=unfinished is None,
-                store=store,
-                repository=repository,
-                lock_fd=lock.fd,
+                work=work,
                 definitions=definitions,
-                policies=policies,
-                handlers=handlers,
+                notes=notes,
                 watch=watch,
                 on_start=on_start,
                 timeout_s=timeout_s,
-                graph=graph,
             )
-            return job.carry_out()
+
+    # ---- any process
+
+    def run_process(
+        self,
+        file: Path,
+        *,
+        process: str | None = None,
+        variables: Variables | None = None,
+        timeout_s: float | None = None,
+        watch: Watch | None = None,
+        on_start: OnStart | None = None,
+    ) -> RunResult:
+        """Start a process of a diagram with `variables`. Blocks until it ended or waits for people.
+
+        `process` names one of the file's executable processes; without, there must be one only. What the diagram
+        needs is looked for in the bundle that it lies in, or else in its folder.
+        """
+        definitions = self._checked(definitions_of(file), delivers=False)
+        chosen = _chosen_process(definitions, file, process)
+        run = _new_run_id()
+        with ExitStack() as stack:
+            store = stack.enter_context(self.store(create=True))
+            lock = stack.enter_context(_locked(self.project.home, f"run-{run}"))
+            return self._carry_out(
+                store=store,
+                lock_fd=lock.fd,
+                run=run,
+                is_new=True,
+                work=ProcessWork(process=chosen, file=file.name, given=variables or {}),
+                definitions=definitions,
+                watch=watch,
+                on_start=on_start,
+                timeout_s=timeout_s,
+            )
+
+    def resume(
+        self,
+        run: str | None = None,
+        *,
+        timeout_s: float | None = None,
+        watch: Watch | None = None,
+        on_start: OnStart | None = None,
+    ) -> RunResult:
+        """Go on with a run that waits or was stopped: the one named, else the newest. Raises UsageError if it has ended."""
+        with self.store() as store:
+            row = self.find_run(store, run)
+        if row.is_finished:
+            raise UsageError(
+                f"run {row.id} has ended ({row.status})", hint="Start another one instead."
+            )
+        if row.process is None:
+            return self.run_feature(
+                row.feature, timeout_s=timeout_s, watch=watch, on_start=on_start
+            )
+        with ExitStack() as stack:
+            store = stack.enter_context(self.store())
+            lock = stack.enter_context(_locked(self.project.home, f"run-{row.id}"))
+            definitions = self._checked(recorded_definitions(store, row.id), delivers=False)
+            return self._carry_out(
+                store=store,
+                lock_fd=lock.fd,
+                run=row.id,
+                is_new=False,
+                work=ProcessWork(process=row.process),
+                definitions=definitions,
+                watch=watch,
+                on_start=on_start,
+                timeout_s=timeout_s,
+            )
+
+    # ---- private steps
+
+    def _carry_out(
+        self, *, store: Store, run: str, work: Work, definitions: Definitions, **rest: Any
+    ) -> RunResult:
+        # Any: the other fields of Carrying, which types them
+        carrying = Carrying(
+            project=self.project,
+            clock=self.clock,
+            store=store,
+            run=run,
+            work=work,
+            definitions=definitions,
+            policies=self.policies(definitions),
+            handlers=load_handlers(),
+            contracts=self.contracts(),
+            **rest,
+        )
+        ended = carrying.carry_out()
+        report = report_of(store, run)
+        write_report(self.project.home / "runs" / run, report)
+        return RunResult(run=run, status=work.status(ended), report=report, waiting=ended.waiting)
+
+    def _checked(self, definitions: Definitions, *, delivers: bool) -> Definitions:
+        """Return the definitions when every job type they ask for is there and fits. Raises DefinitionError."""
+        check_job_types(definitions, load_handlers(), delivers=delivers)
+        return definitions
 
     def _completed_run(self, store: Store, feature: str, graph: str) -> str | None:
         """Return the newest run of `feature` when it completed this very task graph: then nothing is left to do."""
@@ -213,170 +315,6 @@ class Engine:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Job:
-    """One call of `run_feature` after its input was found good."""
-
-    engine: Engine
-    feature: str
-    run: str
-    is_new: bool
-    store: Store
-    repository: Repository
-    lock_fd: int
-    definitions: Definitions
-    policies: PolicySet
-    handlers: Handlers
-    watch: Watch | None
-    on_start: Callable[[Conductor, str], None] | None
-    timeout_s: float | None
-    graph: str  #: digest of the task graph's file
-
-    def carry_out(self) -> RunResult:
-        settings = self.engine.settings
-        notes = self.repository.recover_locks()
-        base = self.repository.prepare(self.feature, self.run, settings.run.base_branch)
-        now = self.engine.clock.now()
-        if self.is_new:
-            self._create(base, now)
-        else:
-            self._check_bundle()
-            reap((), run=self.run)
-            self.store.take_over(self.run, at=now, body={"recovered": list(notes)})
-        ended = asyncio.run(self._serve(base))
-        status = _status(ended)
-        self._write_report()
-        report = build_report(self.store, self.run)
-        return RunResult(run=self.run, status=status, report=report, waiting=ended.waiting)
-
-    def _create(self, base: Base, now: datetime) -> None:
-        for content in self.definitions.files.values():
-            self.store.put_blob(content)
-        self.store.create_run(
-            self.run,
-            feature=self.feature,
-            bundle=self.definitions.digest,
-            at=now,
-            body={
-                "base": {"branch": base.branch, "commit": base.commit, "head": base.head},
-                "ref": base.ref,
-                "integration_branch": base.integration_branch,
-                "settings": policy_settings(self.engine.settings),
-                "files": _digests(self.definitions.files),
-                "graph": self.graph,
-            },
-        )
-
-    def _check_bundle(self) -> None:
-        recorded = self.store.run(self.run).bundle
-        if recorded != self.definitions.digest:
-            raise DefinitionError(
-                "the definitions have changed since this run began",
-                where=f"run {self.run}",
-                expected=f"bundle {recorded[:12]}",
-                got=self.definitions.digest[:12],
-                hint="Put the old definitions back to go on, or start another run with --new.",
-            )
-
-    async def _serve(self, base: Base) -> Ended:
-        engine = self.engine
-        recorder = Recorder(self.store, self.run, engine.project.home / "ledger" / self.run)
-        site = Site(
-            run=self.run,
-            feature=self.feature,
-            home=engine.project.home,
-            root=engine.project.root,
-            settings=engine.settings,
-            bundle=self.definitions.digest,
-            lock_fd=self.lock_fd,
-            contracts=engine.contracts(),
-            plugins=discover(
-                [folder("plugins"), engine.project.home / "plugins"], engine.contracts()
-            ),
-        )
-        delivery = Delivery(site, recorder, engine.clock, self.repository, base)
-        conductor = Conductor(
-            run=self.run,
-            definitions=self.definitions,
-            recorder=recorder,
-            handlers=self.handlers,
-            world=delivery,
-            delivery=delivery,
-            witness=delivery,
-            judge=self._judge,
-            clock=engine.clock,
-            watch=self.watch,
-        )
-        if self.on_start is not None:
-            self.on_start(conductor, self.run)
-        try:
-            delivery.recall()
-            conductor.rebuild()
-            if conductor.is_empty():
-                await conductor.start(ROOT_PROCESS, self._variables())
-            else:
-                await conductor.resume()
-            ended = await self._within_time(conductor)
-            if ended.state in {"completed", "failed", "cancelled"}:
-                await delivery.finish()
-            await self._record_end(recorder, ended)
-            return ended
-        finally:
-            await recorder.close()
-
-    async def _within_time(self, conductor: Conductor) -> Ended:
-        if self.timeout_s is None:
-            return await conductor.serve()
-        alarm = asyncio.get_running_loop().call_later(
-            self.timeout_s, lambda: conductor.stop(force=True)
-        )
-        try:
-            return await conductor.serve()
-        finally:
-            alarm.cancel()
-
-    async def _record_end(self, recorder: Recorder, ended: Ended) -> None:
-        status = _status(ended)
-        now = self.engine.clock.now()
-        over = status in {"completed", "failed", "blocked"}
-        body: dict[str, Json] = {
-            "status": status,
-            "code": ended.code,
-            "message": ended.message,
-            "reasons": _reasons(ended) if status == "blocked" else [],
-        }
-        await recorder.commit(
-            [note(EntryType.RUN_FINISHED if over else EntryType.RUN_STOPPED, now, body)],
-            [RunStatusChanged(status=status, at=now)],
-            checkpoint=True,
-        )
-
-    async def _judge(self, package: str, input_: Any, now: datetime) -> Verdict:
-        # Any: the input is JSON that the diagram made
-        if self.engine.settings.policy.backend == "embedded":
-            return self.policies.decide(package, input_, now)
-        return await asyncio.to_thread(self.policies.decide, package, input_, now)
-
-    def _variables(self) -> Variables:
-        run = self.engine.settings.run
-        return {
-            "run": self.run,
-            "feature": self.feature,
-            "mode": run.mode or "waves",
-            "requested_workers": run.workers,
-            "settings": policy_settings(self.engine.settings),
-        }
-
-    def _write_report(self) -> None:
-        import orjson
-
-        place = self.engine.project.home / "runs" / self.run
-        place.mkdir(parents=True, exist_ok=True)
-        report = build_report(self.store, self.run)
-        (place / "report.json").write_bytes(orjson.dumps(report, option=orjson.OPT_INDENT_2))
-        (place / "report.md").write_text(markdown(report), "utf-8")
-
-
 def load_handlers() -> Handlers:
     """Return every installed job type. Raises DefinitionError when two packages declare the same."""
     joined = Handlers()
@@ -390,41 +328,69 @@ def load_handlers() -> Handlers:
     return joined
 
 
-def _check_job_types(definitions: Definitions, handlers: Handlers) -> None:
-    """Refuse to start when a diagram asks for work that nobody can do."""
+def check_job_types(definitions: Definitions, handlers: Handlers, *, delivers: bool) -> None:
+    """Refuse a diagram that asks for work that nobody can do, or not in a run of this kind. Raises DefinitionError."""
     for process in definitions.processes.values():
-        for node in process.model.scope.nodes.values():
+        for element in process.elements.values():
+            node = element.node
             if not isinstance(node, ServiceTask) or node.job.type.is_feel:
                 continue
-            if handlers.find(node.job.type.text) is None:
+            spec = handlers.find(node.job.type.text)
+            if spec is None:
                 raise DefinitionError(
                     f"{node.label} asks for job type {node.job.type.text}",
                     where=str(node.position),
                     expected=f"one of {', '.join(sorted(handlers.specs))}",
                     hint="Choose one of these in the modeller, or install the package that has it.",
                 )
+            if spec.delivers and not delivers:
+                raise DefinitionError(
+                    f"{node.label} asks for job type {spec.type}, which works on the repository of a feature",
+                    where=str(node.position),
+                    hint="Start the bundle with `engine run --feature NAME`, or choose another job type.",
+                )
 
 
-def _status(ended: Ended) -> str:
-    """Return the run's status from how its root ended; the report task of the diagram names the outcome."""
-    if ended.state in {"waiting", "stopped"}:
-        return ended.state
-    if ended.state != "completed":
-        return "failed"
-    report = ended.variables.get("report")
-    outcome = report.get("outcome") if isinstance(report, Mapping) else "completed"
-    return {"completed": "completed", "blocked": "blocked"}.get(str(outcome), "failed")
+def definitions_of(file: Path) -> Definitions:
+    """Return what the diagram `file` needs to run. Raises UsageError when it is not there, DefinitionError."""
+    if not file.is_file():
+        raise UsageError("there is no such diagram", where=str(file))
+    file = file.resolve()
+    around = {str(path): path for path in definitions_around(file)}
+    around[str(file)] = file
+    files = {name: path.read_bytes() for name, path in around.items()}
+    needed = reach(str(file), files)
+    root = bundle_of(file)
+    return Definitions.load(
+        {Path(name).relative_to(root).as_posix(): content for name, content in needed.items()}
+    )
 
 
-def _reasons(ended: Ended) -> list[Json]:
-    """Return what the policy that closed the run said, as its gateway left it in the variables."""
-    said = ended.variables.get("reasons")
-    given = said if isinstance(said, list | tuple) else ()
-    return [str(item.get("message")) for item in given if isinstance(item, Mapping)]
+def _chosen_process(definitions: Definitions, file: Path, wanted: str | None) -> str:
+    inside = sorted(
+        process.id
+        for process in definitions.processes.values()
+        if Path(process.file).name == file.name and process.model.executable
+    )
+    if wanted is None and len(inside) == 1:
+        return inside[0]
+    if wanted is not None and wanted in inside:
+        return wanted
+    raise UsageError(
+        "which process is to be run" if wanted is None else f"process {wanted} is not there",
+        where=str(file),
+        expected=f"one of {', '.join(inside)}" if inside else "an executable process",
+        hint="Name it with --process ID." if inside else "Tick Executable in the modeller.",
+    )
 
 
-def _digests(files: Mapping[str, bytes]) -> dict[str, Json]:
-    return {path: f"sha256:{hashlib.sha256(text).hexdigest()}" for path, text in files.items()}
+@contextmanager
+def _locked(home: Path, name: str) -> Iterator[EngineLock]:
+    lock = EngineLock.acquire(home, name)
+    try:
+        yield lock
+    finally:
+        lock.release()
 
 
 def _file_digest(path: Path) -> str:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
-from engine.core.model import Json
+import orjson
+
+from engine.core.model import ROOT_INSTANCE, InstanceEnded, Json
 from engine.ledger import Entry, EntryType
+from engine.runtime.pending import look, waiting_in
 from engine.store import Store
 
 _TYPES = (
@@ -23,6 +28,65 @@ _TYPES = (
     EntryType.PUBLISH_REFUSED,
 )
 _OPEN_STATES = {"pending", "running"}
+
+
+def report_of(store: Store, run: str) -> dict[str, Json]:
+    """Return the report of a run as its ledger tells it now: run-report.v1 of a feature, else process-run.v1."""
+    is_alone = store.run(run).process is not None
+    return build_process_report(store, run) if is_alone else build_report(store, run)
+
+
+def write_report(place: Path, report: Mapping[str, Any]) -> None:
+    """Write report.json, and for a feature report.md, into the folder `place`."""
+    place.mkdir(parents=True, exist_ok=True)
+    (place / "report.json").write_bytes(
+        orjson.dumps(report, option=orjson.OPT_INDENT_2, default=plain)
+    )
+    if "feature" in report:
+        (place / "report.md").write_text(markdown(report), "utf-8")
+
+
+def build_process_report(store: Store, run: str) -> dict[str, Json]:
+    """Return how a run of a process alone stands (contract process-run.v1)."""
+    row = store.run(run)
+    ended = next(
+        (
+            event
+            for turn in reversed(store.facts(run, ROOT_INSTANCE))
+            for event in turn.events
+            if isinstance(event, InstanceEnded)
+        ),
+        None,
+    )
+    return {
+        "schema": "engine.process-run/v1",
+        "run": run,
+        "process": row.process or "",
+        "status": row.status,
+        "variables": dict(ended.variables) if ended else {},
+        "code": ended.code if ended else "",
+        "message": ended.message if ended else "",
+        "waiting": [
+            {
+                "instance": item.instance,
+                "element": item.element,
+                "key": item.key,
+                "kind": item.kind,
+                "text": item.text,
+            }
+            for item in waiting_in(look(store, run))
+        ],
+        "ledger": {"entries": row.entries, "head": row.head.hex()},
+        "bundle": f"sha256:{row.bundle}",
+        "seconds": max(0, round((row.changed_at - row.created_at).total_seconds())),
+    }
+
+
+def plain(value: object) -> object:
+    """Return a Decimal as the number that JSON writers know. Raises TypeError for anything else."""
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    raise TypeError(f"{type(value).__name__} is no JSON")
 
 
 def build_report(store: Store, run: str) -> dict[str, Json]:

@@ -346,12 +346,6 @@ class TaskWorld(GeneralWorld):
 
     # ---- what the conductor asks
 
-    def task_of(self, process: str, variables: Variables) -> str:
-        """Return the task an instance works on, so that its entries can be found by it."""
-        task = variables.get("task")
-        identifier = task.get("id") if isinstance(task, Mapping) else None
-        return identifier if isinstance(identifier, str) else ""
-
     def ended_changes(self, process: str, variables: Variables) -> list[Change]:
         """An instance that ends with a `result` says what became of its task, or of the tasks its wave could not merge.
 

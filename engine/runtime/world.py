@@ -86,10 +86,6 @@ class GeneralWorld:
 
     # ---- what the conductor asks
 
-    def task_of(self, process: str, variables: Variables) -> str:
-        """Return the task an instance works on, so that its entries can be found by it; none in general."""
-        return ""
-
     def ended_changes(self, process: str, variables: Variables) -> list[Change]:
         """Return the state changes that follow from the end of an instance; none in general."""
         return []

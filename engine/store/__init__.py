@@ -13,9 +13,10 @@ from engine.store.changes import (
 )
 from engine.store.database import Store
 from engine.store.lock import EngineLock
-from engine.store.rows import Command, Effect, Fenced, InstanceRow, Run, TaskRow
+from engine.store.rows import PROCESS_PREFIX, Command, Effect, Fenced, InstanceRow, Run, TaskRow
 
 __all__ = [
+    "PROCESS_PREFIX",
     "Change",
     "Command",
     "CommandTaken",

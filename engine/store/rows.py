@@ -11,6 +11,9 @@ from engine.core.model import Json
 from engine.errors import StoreError
 
 FINISHED: Final = ("completed", "failed", "blocked")
+PROCESS_PREFIX: Final = (
+    "process:"  #: what runs without a feature are filed under, before the process id
+)
 
 
 class Fenced(StoreError):
@@ -19,7 +22,7 @@ class Fenced(StoreError):
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One execution of a bundle for a feature."""
+    """One execution of a bundle for a feature, or of a process alone; `feature` is then "process:ID"."""
 
     id: str
     feature: str
@@ -35,6 +38,12 @@ class Run:
     def is_finished(self) -> bool:
         """Tell whether the run ended for good; every other run can be taken up again."""
         return self.status in FINISHED
+
+    @property
+    def process(self) -> str | None:
+        """Return the id of the process that runs alone; None for a run that delivers a feature."""
+        alone = self.feature.startswith(PROCESS_PREFIX)
+        return self.feature.removeprefix(PROCESS_PREFIX) if alone else None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,307 @@
+"""Commands of people: what waits for them, their answers, incidents, and the instances behind."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from engine.cli import show
+from engine.cli.common import HERE, AsJson, ProjectFolder, RunOption, open_engine
+
+if TYPE_CHECKING:
+    from engine.runtime.pending import Open, Waiting
+
+Answers = Annotated[
+    list[str] | None, typer.Option("--var", help="Answer as name=JSON; repeat for more.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module to `app`."""
+    for command in (tasks, complete, approve, incidents, resolve, retry, instances, stop):
+        app.command()(command)
+
+
+def tasks(project: ProjectFolder = HERE, run_id: RunOption = None, as_json: AsJson = False) -> int:
+    """List the user tasks that wait for a person, of every unfinished run or the one named."""
+    return _list_waiting(project, run_id, "approval", as_json=as_json)
+
+
+def incidents(
+    project: ProjectFolder = HERE, run_id: RunOption = None, as_json: AsJson = False
+) -> int:
+    """List the incidents that wait for a decision, of every unfinished run or the one named."""
+    return _list_waiting(project, run_id, "incident", as_json=as_json)
+
+
+def complete(
+    task: Annotated[str, typer.Argument(help="Key of the user task, as `engine tasks` shows it.")],
+    variable: Answers = None,
+    project: ProjectFolder = HERE,
+    run_id: RunOption = None,
+    as_json: AsJson = False,
+) -> int:
+    """Complete a user task with answers: who and when go into the ledger."""
+    return _answer(project, run_id, "approve", task, variable, as_json)
+
+
+def approve(
+    run_id: Annotated[str, typer.Argument(help="Run id, or the start of one.")],
+    element: Annotated[str, typer.Argument(help="Element id of the waiting user task.")],
+    variable: Answers = None,
+    project: ProjectFolder = HERE,
+    as_json: AsJson = False,
+) -> int:
+    """Complete a user task of a run: who and when go into the ledger."""
+    return _answer(project, run_id, "approve", element, variable, as_json)
+
+
+def resolve(
+    incident: Annotated[str, typer.Argument(help="Key, element or task of the incident.")],
+    variable: Answers = None,
+    project: ProjectFolder = HERE,
+    run_id: RunOption = None,
+    as_json: AsJson = False,
+) -> int:
+    """Try again what stands in an incident, with variables corrected."""
+    return _answer(project, run_id, "resolve", incident, variable, as_json)
+
+
+def retry(
+    task: Annotated[str, typer.Argument(help="Task id, or element id, of the incident.")],
+    project: ProjectFolder = HERE,
+    run_id: RunOption = None,
+    as_json: AsJson = False,
+) -> int:
+    """Try a task again that stands in an incident."""
+    return _answer(project, run_id, "resolve", task, None, as_json)
+
+
+def stop(
+    project: ProjectFolder = HERE,
+    run_id: RunOption = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Do not wait for running workers.")
+    ] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Ask the engine of a run to stop: running workers finish first; --force ends them."""
+    from engine.errors import UsageError
+
+    engine = open_engine(project)
+    with engine.store() as store:
+        row = engine.find_run(store, run_id)
+        if row.is_finished:
+            raise UsageError(f"run {row.id} has ended ({row.status})", hint="Nothing is running.")
+        number = store.send_command(row.id, "stop", {"force": force}, datetime.now(UTC))
+    _tell_sent(row.id, "stop", number, f"run {row.id}: stopping", as_json=as_json)
+    return 0
+
+
+def instances(
+    project: ProjectFolder = HERE, run_id: RunOption = None, as_json: AsJson = False
+) -> int:
+    """List the open process instances of a run with what they wait for."""
+    from engine.runtime.pending import look
+
+    engine = open_engine(project)
+    with engine.store() as store:
+        row = engine.find_run(store, run_id)
+        found = look(store, row.id)
+    if as_json:
+        listed = [
+            {"instance": name, "process": opened.process, "parent": opened.parent, **_waits(opened)}
+            for name, opened in found.items()
+        ]
+        show.as_json("instances", {"run": row.id, "status": row.status, "instances": listed})
+        return 0
+    show.line(f"run {row.id} · {show.coloured(row.status)} · {len(found)} open instances")
+    if found:
+        show.table(
+            ("instance", "process", "waits for"),
+            [
+                (show.plain(name), show.plain(opened.process), show.plain(_told(opened)))
+                for name, opened in found.items()
+            ],
+        )
+    return 0
+
+
+def variables(given: Sequence[str]) -> dict[str, Any]:
+    """Return {name: value} of texts `name=JSON`; what is no JSON is text. Raises UsageError."""
+    from engine.errors import UsageError
+
+    found: dict[str, Any] = {}
+    for text in given:
+        name, sign, value = text.partition("=")
+        if not sign or not name.isidentifier():
+            raise UsageError("--var", expected="name=JSON", got=text)
+        try:
+            found[name] = json.loads(value, parse_float=Decimal)
+        except ValueError:
+            found[name] = value
+    return found
+
+
+# ---- private steps
+
+
+def _list_waiting(project: Path, run_id: str | None, kind: str, *, as_json: bool) -> int:
+    from engine.runtime.pending import look, waiting_in
+
+    engine = open_engine(project)
+    with engine.store() as store:
+        rows = (
+            [engine.find_run(store, run_id)]
+            if run_id
+            else [row for row in store.runs() if not row.is_finished]
+        )
+        found = [
+            (row.id, item)
+            for row in rows
+            for item in waiting_in(look(store, row.id))
+            if item.kind == kind
+        ]
+    if as_json:
+        noun = "tasks" if kind == "approval" else "incidents"
+        show.as_json(noun, {noun: [{"run": run, **_record(item)} for run, item in found]})
+        return 0
+    if not found:
+        show.line("nothing waits for a person" if kind == "approval" else "there are no incidents")
+        return 0
+    who = ("for",) if kind == "approval" else ()
+    show.table(
+        ("run", "key", "what", *who),
+        [
+            (
+                run,
+                show.plain(f"{item.instance}/{item.key}"),
+                show.plain(item.text),
+                *((show.plain(item.assignee or item.groups or "anyone"),) if who else ()),
+            )
+            for run, item in found
+        ],
+    )
+    verb = "complete KEY --var name=value" if kind == "approval" else "resolve KEY"
+    show.line(f"Answer with: engine {verb}")
+    return 0
+
+
+def _answer(
+    project: Path,
+    run_id: str | None,
+    kind: str,
+    name: str,
+    given: Sequence[str] | None,
+    as_json: bool,
+) -> int:
+    """Leave an answer for the engine of a run: a live one takes it at once, else the next."""
+    answers = variables(given or ())
+    engine = open_engine(project)
+    with engine.store() as store:
+        run, item = _find(
+            engine, store, run_id, "approval" if kind == "approve" else "incident", name
+        )
+        body: dict[str, Any] = {  # Any: JSON
+            "element": f"{item.instance}/{item.key}",
+            "variables": answers,
+            "by": _person(),
+        }
+        number = store.send_command(run, kind, body, datetime.now(UTC))
+    done = "completed" if kind == "approve" else "will try again"
+    _tell_sent(
+        run,
+        kind,
+        number,
+        f"run {run}: {done} {item.text}. If no engine runs, go on with: engine resume {run}",
+        as_json=as_json,
+    )
+    return 0
+
+
+def _find(engine: Any, store: Any, run_id: str | None, kind: str, name: str) -> tuple[str, Waiting]:
+    # Any: Engine and Store are imported when a command needs them
+    """Return the one thing that `name` means. Raises UsageError when it means nothing, or more than one."""
+    from engine.errors import UsageError
+    from engine.runtime.pending import look, waiting_in
+
+    rows = (
+        [engine.find_run(store, run_id)]
+        if run_id
+        else [row for row in store.runs() if not row.is_finished]
+    )
+    every = [
+        (row.id, item)
+        for row in rows
+        for item in waiting_in(look(store, row.id))
+        if item.kind == kind
+    ]
+    found = [(run, item) for run, item in every if item.is_named(name)]
+    if len(found) == 1:
+        return found[0]
+    listed = ", ".join(f"{item.instance}/{item.key} of {run}" for run, item in found or every)
+    noun = "user task" if kind == "approval" else "incident"
+    raise UsageError(
+        f"{name} is no waiting {noun}" if not found else f"{name} is more than one {noun}",
+        expected=f"one of {listed}" if listed else "",
+        hint="" if listed else f"No {noun} waits; see `engine status`.",
+    )
+
+
+def _tell_sent(run: str, kind: str, number: int, text: str, *, as_json: bool) -> None:
+    if as_json:
+        show.as_json("command", {"run": run, "kind": kind, "command": number})
+    else:
+        show.line(show.plain(text))
+
+
+def _record(item: Waiting) -> Mapping[str, Any]:
+    shown: dict[str, Any] = {
+        "instance": item.instance,
+        "element": item.element,
+        "key": f"{item.instance}/{item.key}",
+        "text": item.text,
+        "task": item.task,
+    }
+    if item.kind == "approval":
+        shown |= {
+            "assignee": item.assignee,
+            "groups": item.groups,
+            "due": item.due,
+            "form": item.form,
+            "variables": dict(item.variables),
+        }
+    return shown
+
+
+def _waits(opened: Open) -> dict[str, list[str]]:
+    return {
+        "jobs": sorted(opened.jobs),
+        "timers": [f"{key} at {due.isoformat()}" for key, due in sorted(opened.timers.items())],
+        "user_tasks": sorted(opened.tasks),
+        "incidents": sorted(opened.incidents),
+        "children": sorted(opened.children),
+    }
+
+
+def _told(opened: Open) -> str:
+    names = {"jobs": "job", "timers": "timer", "user_tasks": "person", "incidents": "incident"}
+    waits = _waits(opened)
+    told = [f"{word} {key}" for kind, word in names.items() for key in waits[kind][:4]]
+    if waits["children"]:
+        told.append(f"{len(waits['children'])} child instances")
+    return ", ".join(told)
+
+
+def _person() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"

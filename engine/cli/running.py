@@ -1,0 +1,116 @@
+"""Commands that carry on runs of any kind: `engine process run`, `engine resume`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from engine.cli import interrupts, people, show
+from engine.cli.common import HERE, AsJson, ProjectFolder, open_engine
+
+if TYPE_CHECKING:
+    from engine.runtime.engine import RunResult
+
+EXIT = {"completed": 0, "failed": 1, "blocked": 1, "stopped": 1, "waiting": 4}
+
+Timeout = Annotated[
+    int | None, typer.Option(help="Stop after so many seconds; `engine resume` goes on.")
+]
+
+
+def run_process(
+    file: Annotated[Path, typer.Argument(help="A BPMN diagram.")],
+    process: Annotated[
+        str | None, typer.Option("--process", help="Which process, when the file has several.")
+    ] = None,
+    variable: Annotated[
+        list[str] | None, typer.Option("--var", help="Variable as name=JSON; repeat for more.")
+    ] = None,
+    variables: Annotated[
+        str | None, typer.Option("--vars", help="Variables as a JSON object, or @FILE.")
+    ] = None,
+    timeout: Timeout = None,
+    project: ProjectFolder = HERE,
+    as_json: AsJson = False,
+) -> int:
+    """Run a process with some variables; its ledger, replay and resume are those of a feature's run."""
+    given = {**_object(variables), **people.variables(variable or ())}
+    engine = open_engine(project)
+    result = engine.run_process(
+        file,
+        process=process,
+        variables=given,
+        timeout_s=timeout,
+        on_start=interrupts.install,
+    )
+    return tell(result, as_json=as_json)
+
+
+def resume(
+    run_id: Annotated[str | None, typer.Argument(help="Run id; the newest without.")] = None,
+    timeout: Timeout = None,
+    project: ProjectFolder = HERE,
+    as_json: AsJson = False,
+) -> int:
+    """Go on with a run that waits or was stopped, under the definitions it began with."""
+    watch = None
+    if not as_json:
+        from engine.cli.progress import Progress
+
+        watch = Progress().take
+    engine = open_engine(project)
+    result = engine.resume(run_id, timeout_s=timeout, watch=watch, on_start=interrupts.install)
+    return tell(result, as_json=as_json)
+
+
+def tell(result: RunResult, *, as_json: bool) -> int:
+    """Print how a run ended, and return the exit code."""
+    if as_json:
+        import orjson
+
+        from engine.runtime.report import plain
+
+        sys.stdout.write(orjson.dumps(dict(result.report), default=plain).decode() + "\n")
+    else:
+        show.run(result.report)
+        if result.is_old:
+            show.line("Nothing was left to do. `--new` starts another run.")
+        _tell_waiting(result)
+    return 130 if interrupts.count() else EXIT[result.status]
+
+
+def _tell_waiting(result: RunResult) -> None:
+    for item in result.waiting:
+        verb = "complete" if item.kind == "approval" else "resolve"
+        show.line(
+            f"[yellow]waiting[/] {item.kind} {show.plain(item.element)}: {show.plain(item.text)}"
+        )
+        show.line(show.plain(f"        engine {verb} {item.instance}/{item.key}"))
+    if result.waiting:
+        show.line(f"then: engine resume {result.run}")
+
+
+def _object(text: str | None) -> Mapping[str, Any]:
+    """Return the variables of `--vars`. Raises UsageError."""
+    from engine.errors import UsageError
+
+    if text is None:
+        return {}
+    try:
+        source = Path(text[1:]).read_text("utf-8") if text.startswith("@") else text
+        found = json.loads(source, parse_float=Decimal)
+    except OSError as error:
+        raise UsageError(
+            "--vars cannot be read", where=text[1:], got=error.strerror or ""
+        ) from error
+    except ValueError as error:
+        raise UsageError("--vars", expected="a JSON object", got=str(error)) from error
+    if not isinstance(found, dict):
+        raise UsageError("--vars", expected="a JSON object", got=text[:80])
+    return found

@@ -1,0 +1,166 @@
+"""One call of the engine on one run: create or take over, rebuild, carry on, record how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from engine.contracts import Contracts
+from engine.core.definitions import Definitions
+from engine.core.model import Event, Fact, Json, Verdict
+from engine.handlers import Handlers
+from engine.ledger import EntryType, note
+from engine.plugins import discover
+from engine.policy import PolicySet
+from engine.programs import reap
+from engine.runtime.conductor import Clock, Conductor, Ended
+from engine.runtime.forms import policy_settings
+from engine.runtime.recorder import Recorder
+from engine.runtime.work import Work
+from engine.runtime.world import Site
+from engine.settings import Project
+from engine.shipped import folder
+from engine.store import RunStatusChanged, Store
+
+Watch = Callable[[str, Fact, Sequence[Event]], None]
+OnStart = Callable[[Conductor, str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Carrying:
+    """A run to be carried on, after its input was found good. `notes` say what was repaired before it goes on."""
+
+    project: Project
+    clock: Clock
+    store: Store
+    lock_fd: int
+    run: str
+    is_new: bool
+    work: Work
+    definitions: Definitions
+    policies: PolicySet
+    handlers: Handlers
+    contracts: Contracts
+    notes: Sequence[str] = field(default=())
+    watch: Watch | None = None
+    on_start: OnStart | None = None
+    timeout_s: float | None = None
+
+    def carry_out(self) -> Ended:
+        """Carry the run on until it ended, waits for people or is stopped."""
+        now = self.clock.now()
+        if self.is_new:
+            self._create(now)
+        else:
+            reap((), run=self.run)
+            self.store.take_over(self.run, at=now, body={"recovered": list(self.notes)})
+        return asyncio.run(self._serve())
+
+    def _create(self, now: datetime) -> None:
+        files = self.definitions.files
+        for content in files.values():
+            self.store.put_blob(content)
+        self.store.create_run(
+            self.run,
+            feature=self.work.filed_under,
+            bundle=self.definitions.digest,
+            at=now,
+            body={
+                **self.work.body(),
+                "settings": policy_settings(self.project.settings),
+                "files": {path: _digest(content) for path, content in files.items()},
+            },
+        )
+
+    async def _serve(self) -> Ended:
+        recorder = Recorder(self.store, self.run, self.project.home / "ledger" / self.run)
+        world = self.work.world(self._site(), recorder, self.clock)
+        conductor = Conductor(
+            run=self.run,
+            definitions=self.definitions,
+            recorder=recorder,
+            handlers=self.handlers,
+            world=world,
+            delivery=self.work.recall(world),
+            witness=world,
+            judge=self._judge,
+            clock=self.clock,
+            watch=self.watch,
+        )
+        if self.on_start is not None:
+            self.on_start(conductor, self.run)
+        try:
+            conductor.rebuild()
+            if conductor.is_empty():
+                await conductor.start(self.work.process, self.work.variables(self.run))
+            else:
+                await conductor.resume()
+            ended = await self._within_time(conductor)
+            if ended.state in {"completed", "failed", "cancelled"}:
+                await world.finish()
+            await self._record_end(recorder, ended)
+            return ended
+        finally:
+            await recorder.close()
+
+    def _site(self) -> Site:
+        home = self.project.home
+        return Site(
+            run=self.run,
+            feature=self.work.filed_under,
+            home=home,
+            root=self.project.root,
+            settings=self.project.settings,
+            bundle=self.definitions.digest,
+            lock_fd=self.lock_fd,
+            contracts=self.contracts,
+            plugins=discover([folder("plugins"), home / "plugins"], self.contracts),
+        )
+
+    async def _within_time(self, conductor: Conductor) -> Ended:
+        if self.timeout_s is None:
+            return await conductor.serve()
+        alarm = asyncio.get_running_loop().call_later(
+            self.timeout_s, lambda: conductor.stop(force=True)
+        )
+        try:
+            return await conductor.serve()
+        finally:
+            alarm.cancel()
+
+    async def _record_end(self, recorder: Recorder, ended: Ended) -> None:
+        status = self.work.status(ended)
+        now = self.clock.now()
+        over = status in {"completed", "failed", "blocked"}
+        body: dict[str, Json] = {
+            "status": status,
+            "code": ended.code,
+            "message": ended.message,
+            "reasons": _reasons(ended) if status == "blocked" else [],
+        }
+        await recorder.commit(
+            [note(EntryType.RUN_FINISHED if over else EntryType.RUN_STOPPED, now, body)],
+            [RunStatusChanged(status=status, at=now)],
+            checkpoint=True,
+        )
+
+    async def _judge(self, package: str, input_: Any, now: datetime) -> Verdict:
+        # Any: the input is JSON that the diagram made
+        if self.project.settings.policy.backend == "embedded":
+            return self.policies.decide(package, input_, now)
+        return await asyncio.to_thread(self.policies.decide, package, input_, now)
+
+
+def _reasons(ended: Ended) -> list[Json]:
+    """Return what the policy that closed the run said, as its gateway left it in the variables."""
+    said = ended.variables.get("reasons")
+    given = said if isinstance(said, list | tuple) else ()
+    return [str(item.get("message")) for item in given if isinstance(item, Mapping)]
+
+
+def _digest(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"

@@ -1,0 +1,193 @@
+"""What open instances wait for, folded from their recorded turns: jobs, timers, people, verdicts, children.
+
+The conductor keeps it for the instances it carries; commands that only look fold it from the ledger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from engine.core.model import (
+    BpmnErrorThrown,
+    ChildCancelled,
+    ChildEnded,
+    ChildRequested,
+    Event,
+    Fact,
+    IncidentCancelled,
+    IncidentRaised,
+    IncidentResolved,
+    InstanceStarted,
+    Job,
+    JobCancelled,
+    JobCompleted,
+    JobCreated,
+    JobFailed,
+    TimerCancelled,
+    TimerFired,
+    TimerScheduled,
+    UserTaskCancelled,
+    UserTaskCompleted,
+    UserTaskCreated,
+    Variables,
+    VerdictCancelled,
+    VerdictGiven,
+    VerdictRequested,
+)
+from engine.store import Store
+
+
+@dataclass
+class Open:
+    """What an instance waits for; folded from its events, so that a rebuilt instance knows it again."""
+
+    process: str
+    parent: str = ""
+    task: str = ""
+    jobs: dict[str, Job] = field(default_factory=dict)
+    timers: dict[str, datetime] = field(default_factory=dict)
+    tasks: dict[str, UserTaskCreated] = field(default_factory=dict)
+    verdicts: dict[str, VerdictRequested] = field(default_factory=dict)
+    children: dict[str, ChildRequested] = field(default_factory=dict)
+    incidents: dict[str, IncidentRaised] = field(default_factory=dict)
+
+    def apply(self, fact: Fact, events: Sequence[Event]) -> None:
+        """Fold one turn: what the fact answered is closed, what the events ask for is open."""
+        match fact:
+            case JobCompleted(job=key) | JobFailed(job=key) | BpmnErrorThrown(job=key):
+                self.jobs.pop(key, None)
+            case TimerFired(timer=key):
+                self.timers.pop(key, None)
+            case UserTaskCompleted(task=key):
+                self.tasks.pop(key, None)
+            case VerdictGiven(request=key):
+                self.verdicts.pop(key, None)
+            case ChildEnded(child=key):
+                self.children.pop(key, None)
+            case IncidentResolved(incident=key):
+                self.incidents.pop(key, None)
+            case _:
+                pass
+        for event in events:
+            self._apply(event)
+
+    def _apply(self, event: Event) -> None:
+        match event:
+            case JobCreated(job=job):
+                self.jobs[local_key(job)] = job
+            case JobCancelled(job=key):
+                self.jobs.pop(key, None)
+            case TimerScheduled(timer=key, due=due):
+                self.timers[key] = due
+            case TimerCancelled(timer=key):
+                self.timers.pop(key, None)
+            case UserTaskCreated(task=key):
+                self.tasks[key] = event
+            case UserTaskCancelled(task=key):
+                self.tasks.pop(key, None)
+            case VerdictRequested(request=key):
+                self.verdicts[key] = event
+            case ChildRequested(child=key):
+                self.children[key] = event
+            case ChildCancelled(child=key):
+                self.children.pop(key, None)
+            case VerdictCancelled(request=key):
+                self.verdicts.pop(key, None)
+            case IncidentRaised(incident=key):
+                self.incidents[key] = event
+            case IncidentCancelled(incident=key):
+                self.incidents.pop(key, None)
+            case _:
+                pass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waiting:
+    """Something only a person can give: a user task or a decision about an incident."""
+
+    instance: str
+    element: str
+    key: str
+    kind: str  #: approval or incident
+    text: str
+    task: str = ""  #: task of the task graph that the instance works on
+    assignee: str = ""
+    groups: str = ""
+    due: str = ""
+    form: str = ""
+    variables: Variables = field(default_factory=dict)
+
+    def is_named(self, name: str) -> bool:
+        """Return whether a person may mean this by `name`: element, key, instance/key or task."""
+        return name in {self.element, self.key, f"{self.instance}/{self.key}"} or (
+            name == self.task != ""
+        )
+
+
+def waiting_in(instances: Mapping[str, Open]) -> tuple[Waiting, ...]:
+    """Return what only a person can go on with, in the order of the instances."""
+    return tuple(
+        item
+        for instance, opened in instances.items()
+        for item in (*_approvals(instance, opened), *_incidents(instance, opened))
+    )
+
+
+def look(store: Store, run: str) -> dict[str, Open]:
+    """Return what every open instance of `run` waits for, as its recorded turns say; {instance: Open}."""
+    found: dict[str, Open] = {}
+    for row in store.open_instances(run):
+        opened = Open(process=row.process, parent=row.parent)
+        for turn in store.facts(run, row.instance):
+            if isinstance(turn.fact, InstanceStarted):
+                opened.task = task_of(turn.fact.variables)
+            opened.apply(turn.fact, turn.events)
+        found[row.instance] = opened
+    return found
+
+
+def task_of(variables: Variables) -> str:
+    """Return the id of the task that an instance with these variables works on, or ""."""
+    task = variables.get("task")
+    identifier = task.get("id") if isinstance(task, Mapping) else None
+    return identifier if isinstance(identifier, str) else ""
+
+
+def _approvals(instance: str, opened: Open) -> list[Waiting]:
+    return [
+        Waiting(
+            instance=instance,
+            element=key.partition("#")[0],
+            key=key,
+            kind="approval",
+            text=task.name,
+            task=opened.task,
+            assignee=task.assignee,
+            groups=task.candidate_groups,
+            due=task.due,
+            form=task.form,
+            variables=task.variables,
+        )
+        for key, task in opened.tasks.items()
+    ]
+
+
+def _incidents(instance: str, opened: Open) -> list[Waiting]:
+    return [
+        Waiting(
+            instance=instance,
+            element=incident.element,
+            key=key,
+            kind="incident",
+            text=f"{incident.code}: {incident.message}",
+            task=opened.task,
+        )
+        for key, incident in opened.incidents.items()
+    ]
+
+
+def local_key(job: Job) -> str:
+    """Return the job's key inside its instance: `{element}#{visit}.{attempt}`."""
+    return f"{job.element}#{job.visit}.{job.attempt}"

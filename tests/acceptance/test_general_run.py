@@ -1,0 +1,127 @@
+"""`engine process run`: any diagram runs with the ledger, the people and the proof of a feature's run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.contracts import Contracts
+from engine.shipped import folder
+from tests.acceptance.conftest import Project
+from tests.core.drawing import draw, draw_all
+
+ORDER = """
+start Start
+service Say  type=command.run; header command=echo hello; out said = command.output
+user Approve
+xor Fine
+end Good
+end Bad  error=REFUSED
+Start -> Say -> Approve -> Fine
+Fine -> Good : approved
+Fine -> Bad default
+"""
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Project:
+    home = tmp_path / "any folder"
+    home.mkdir()
+    (home / "order.bpmn").write_bytes(draw(ORDER))
+    return Project(home)
+
+
+@pytest.mark.parametrize(
+    ("approved", "status", "exit_code", "waiting_for"),
+    [("true", "completed", 0, []), ("false", "waiting", 4, ["incident Bad"])],
+)
+def test_a_process_waits_for_a_person_and_goes_on_by_the_answer(
+    place: Project, approved: str, status: str, exit_code: int, waiting_for: list[str]
+) -> None:
+    begun = place.engine("process", "run", "order.bpmn", "--var", "n=1.5", "--json")
+    waiting = begun.json
+    assert (begun.code, waiting["status"]) == (4, "waiting")
+    assert [item["key"] for item in waiting["waiting"]] == ["Approve#1"]
+    listed = place.engine("tasks", "--json").json
+    assert [(task["run"], task["key"], task["variables"]) for task in listed["tasks"]] == [
+        (waiting["run"], "0/Approve#1", {"n": 1.5, "said": "hello\n"})
+    ]
+    answered = place.engine("complete", "Approve", "--var", f"approved={approved}")
+    assert answered.code == 0, answered.err
+    ended = place.engine("resume", waiting["run"], "--json")
+    report = ended.json
+    assert (ended.code, report["status"]) == (exit_code, status)
+    assert [f"{item['kind']} {item['element']}" for item in report["waiting"]] == waiting_for
+    if not waiting_for:
+        assert report["variables"] == {"n": 1.5, "said": "hello\n", "approved": approved == "true"}
+    Contracts(folder("contracts")).check("process-run.v1", report)
+    for proof in (("ledger", "verify"), ("replay",)):
+        assert place.engine(*proof).code == 0
+    assert place.engine("tasks").out == "nothing waits for a person\n"
+
+
+def test_a_run_keeps_the_definitions_it_began_with(place: Project) -> None:
+    run = place.engine("process", "run", "order.bpmn", "--json").json["run"]
+    (place.root / "order.bpmn").write_text("spoilt", "utf-8")
+    place.engine("complete", "Approve", "--var", "approved=true")
+    assert place.engine("resume", run).code == 0
+    assert place.engine("process", "run", "order.bpmn").code == 3
+
+
+BROKEN = """
+start Start
+service Try  type=command.run; in command = wanted; retries=1
+end End
+Start -> Try -> End
+"""
+
+
+def test_an_incident_waits_for_a_person_and_is_tried_again(place: Project) -> None:
+    (place.root / "broken.bpmn").write_bytes(draw(BROKEN))
+    begun = place.engine("process", "run", "broken.bpmn", "--json")
+    run = begun.json["run"]
+    assert begun.code == 4
+    (incident,) = place.engine("incidents", "--json").json["incidents"]
+    assert (incident["run"], incident["element"]) == (run, "Try")
+    assert "wanted" in incident["text"] or "command" in incident["text"]
+    place.engine("resolve", "Try", "--var", 'command="echo done"')
+    ended = place.engine("resume", run, "--json")
+    assert (ended.code, ended.json["status"]) == (0, "completed")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "sentence"),
+    [
+        (("process", "run", "none.bpmn"), 2, "there is no such diagram"),
+        (("process", "run", "order.bpmn", "--vars", "[1]"), 2, "expected a JSON object"),
+        (("process", "run", "order.bpmn", "--vars", "@none"), 2, "cannot be read"),
+        (("process", "run", "order.bpmn", "--var", "n"), 2, "expected name=JSON"),
+        (("process", "run", "order.bpmn", "--process", "q"), 2, "expected one of p"),
+        (("process", "run", "two.bpmn"), 2, "expected one of a, b"),
+        (("process", "run", "merging.bpmn"), 3, "works on the repository of a feature"),
+        (("process", "run", "unknown.bpmn"), 3, "asks for job type no.such"),
+        (("complete", "Approve"), 2, "there are no runs here yet"),
+        (("resume",), 2, "there are no runs here yet"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_what_cannot_run_is_refused_and_nothing_is_left_behind(
+    place: Project, arguments: tuple[str, ...], exit_code: int, sentence: str
+) -> None:
+    (place.root / "two.bpmn").write_bytes(
+        draw_all({name: f"start s{name}\nend e{name}\ns{name} -> e{name}" for name in "ab"})
+    )
+    for name, type_ in (("merging", "repository.merge"), ("unknown", "no.such")):
+        text = f"start s\nsub In\n  start is\n  service T  type={type_}\n  end ie\n  is -> T -> ie\nend e\ns -> In -> e"
+        (place.root / f"{name}.bpmn").write_bytes(draw(text))
+    answer = place.engine(*arguments)
+    assert (answer.code, sentence in answer.err) == (exit_code, True), answer.err
+    assert "Traceback" not in answer.err
+    assert not (place.root / ".engine").exists()
+
+
+def test_only_what_the_diagram_needs_becomes_part_of_the_run(place: Project) -> None:
+    (place.root / "other.bpmn").write_text("not even XML", "utf-8")
+    (place.root / "table.dmn").write_text("broken too", "utf-8")
+    assert place.engine("process", "run", "order.bpmn").code == 4
