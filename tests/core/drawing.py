@@ -1,4 +1,4 @@
-"""BPMN in a few lines: `draw(text)` returns the XML that a Camunda 8 modeller would write, without the picture.
+"""BPMN in a few lines: `draw(text)` returns the XML that a Camunda 8 modeller would write; `tests/process/layout.mjs` adds the picture.
 
     start Start
     service Work  type=work; retries=5; in item = order.id; out done = result
