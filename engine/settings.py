@@ -167,7 +167,7 @@ def load_project(
     Raises UsageError naming the key, what was expected and where the value came from.
     """
     environment = os.environ if environment is None else environment
-    root = find_project_root(start)
+    root = find_project_root(start.resolve())
     file = root / HOME_NAME / FILE_NAME
     layers: list[tuple[str, dict[str, Any]]] = []  # Any: parsed TOML before it is checked
     if file.is_file():

@@ -6,6 +6,7 @@ runs: `engine --help` stays under 0.3 s.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -15,16 +16,23 @@ from typing import Any
 from engine.errors import EngineError
 
 INTERRUPTED = 130
+COLLECT_AFTER = 50_000  #: new objects between two collections; 700 is the default
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and leave the process with an exit code of the contract."""
+    """Run the command line and leave the process with an exit code of the contract.
+
+    The collector looks rarely, and not at all when the process ends: what imports leave behind is never garbage, and
+    looking through it took a tenth of a second of every command.
+    """
+    gc.set_threshold(COLLECT_AFTER, 20, 20)
     given = list(sys.argv[1:] if arguments is None else arguments)
     code = _run(given)
     try:
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    gc.freeze()
     raise SystemExit(code)
 
 

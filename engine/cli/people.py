@@ -177,18 +177,10 @@ def _list_waiting(project: Path, run_id: str | None, kind: str, *, as_json: bool
         show.line("nothing waits for a person" if kind == "approval" else "there are no incidents")
         return 0
     who = ("for",) if kind == "approval" else ()
-    show.table(
-        ("run", "key", "what", *who),
-        [
-            (
-                run,
-                show.plain(f"{item.instance}/{item.key}"),
-                show.plain(item.text),
-                *((show.plain(item.assignee or item.groups or "anyone"),) if who else ()),
-            )
-            for run, item in found
-        ],
-    )
+    for run, item in found:
+        who = f" for {item.assignee or item.groups or 'anyone'}" if kind == "approval" else ""
+        show.line(show.plain(f"{item.instance}/{item.key} of run {run}{who}"))
+        show.line(f"    {show.plain(item.text)}")
     verb = "complete KEY --var name=value" if kind == "approval" else "resolve KEY"
     show.line(f"Answer with: engine {verb}")
     return 0

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import groupby
 from typing import Any, assert_never
 
 from sqlalchemy import BindParameter, Connection, Executable, bindparam, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from engine.core.model import Json
 from engine.errors import IntegrityError
@@ -127,8 +126,7 @@ def _statement(kind: type, dialect: str) -> Executable:
 
 
 def _upsert_task(dialect: str) -> Executable:
-    upsert = postgresql.insert if dialect == "postgresql" else sqlite.insert
-    row: Any = upsert(TASK).values(  # Any: two classes of one shape
+    row: Any = _insert_of(dialect)(TASK).values(  # Any: two classes of one shape
         run=bindparam("r"), task=bindparam("k"), state=bindparam("s"), body=bindparam("b")
     )
     statement: Executable = row.on_conflict_do_update(
@@ -136,6 +134,17 @@ def _upsert_task(dialect: str) -> Executable:
         set_={"state": row.excluded.state, "body": row.excluded.body},
     )
     return statement
+
+
+def _insert_of(dialect: str) -> Callable[..., Any]:  # Any: two classes of one shape
+    """Return the dialect's own insert. Importing both would cost every command the time of one it never uses."""
+    if dialect == "postgresql":
+        from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+
+        return postgresql_insert
+    from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+    return sqlite_insert
 
 
 def _text(body: Mapping[str, Json]) -> str:
