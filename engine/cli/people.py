@@ -176,7 +176,6 @@ def _list_waiting(project: Path, run_id: str | None, kind: str, *, as_json: bool
     if not found:
         show.line("nothing waits for a person" if kind == "approval" else "there are no incidents")
         return 0
-    who = ("for",) if kind == "approval" else ()
     for run, item in found:
         who = f" for {item.assignee or item.groups or 'anyone'}" if kind == "approval" else ""
         show.line(show.plain(f"{item.instance}/{item.key} of run {run}{who}"))

@@ -101,7 +101,7 @@ class Carrying:
                 await conductor.resume()
             ended = await self._within_time(conductor)
             if ended.state in {"completed", "failed", "cancelled"}:
-                await world.finish()
+                await world.finish(self.work.status(ended))
             await self._record_end(recorder, ended)
             return ended
         finally:

@@ -11,7 +11,7 @@ Invariants
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from engine.core.model import Job, Json, Variables, Verdict
@@ -42,7 +42,7 @@ from engine.runtime.tasks import TaskWorld
 from engine.runtime.world import Site
 from engine.settings import GateSettings
 from engine.store import Change, EffectDone, EffectIntended, EffectVoided, TaskChanged
-from engine.workspaces import Base, Conflict, Repository, Stale
+from engine.workspaces import Base, Conflict, Published, Repository, Stale
 
 MERGE_PACKAGE = "merge"  #: the policy whose verdict the kernel wants
 PATCH_BYTES = 512 * 1024
@@ -266,7 +266,7 @@ class Delivery(TaskWorld):
             [note(EntryType.MERGE_COMPLETED, self._clock.now(), {"job": job.key, **body})], changes
         )
         self._head = subject.commit
-        await self._publish()
+        await self._publish(self._repository.publish)
         return merged(body)
 
     async def roll_back(self, job: Job, merge: Variables, reason: str) -> Variables:
@@ -315,7 +315,7 @@ class Delivery(TaskWorld):
             changes,
         )
         self._head = subject.commit
-        await self._publish()
+        await self._publish(self._repository.publish)
         return {"state": "rolled_back", "commit": subject.commit, "reasons": [reason]}
 
     async def _move(self, authorization: MergeAuthorization) -> object:
@@ -363,25 +363,24 @@ class Delivery(TaskWorld):
         )
         return outcome
 
-    async def finish(self) -> None:
-        """After the root ended: bring the user's branch up to date and remove what is not needed any more."""
-        await self._publish()
-        await super().finish()
+    async def finish(self, status: str) -> None:
+        """After the root ended: bring the user's branches up to date and remove what is not needed any more."""
+        await self._publish(self._repository.publish)
+        if status == "completed" and self._site.settings.run.promote == "ff":
+            await self._publish(self._repository.promote)
+        await super().finish(status)
 
     # ---- private steps
 
-    async def _publish(self) -> None:
+    async def _publish(self, move: Callable[[Base], Published]) -> None:
+        """Move a branch of the user's repository forward by `move`, and record that it moved or why it did not."""
         async with self._published:
-            published = await self._in_thread(self._repository.publish, self._base)
-            kind = (
-                EntryType.PUBLISH_REFUSED
-                if published.state == "refused"
-                else EntryType.PUBLISH_COMPLETED
-            )
+            published = await self._in_thread(move, self._base)
             if published.state == "current":
                 return
+            is_refused = published.state == "refused"
             await self._record(
-                kind,
+                EntryType.PUBLISH_REFUSED if is_refused else EntryType.PUBLISH_COMPLETED,
                 {
                     "branch": published.branch,
                     "commit": published.commit,

@@ -71,7 +71,7 @@ class FeatureWork:
         return {
             "run": run,
             "feature": self.feature,
-            "mode": chosen.mode or "waves",
+            "requested_mode": chosen.mode,
             "requested_workers": chosen.workers,
             "settings": policy_settings(self.settings),
         }

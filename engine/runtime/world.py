@@ -96,8 +96,8 @@ class GeneralWorld:
         """Return the evidence that follows from a verdict, beside the turn that holds it; none in general."""
         return []
 
-    async def finish(self) -> None:
-        """After the root ended: remove what is not needed any more."""
+    async def finish(self, status: str) -> None:
+        """After the root ended with `status`: remove what is not needed any more."""
         scratch = self._site.home / "scratch" / self.run
         await asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
 

@@ -30,7 +30,7 @@ from engine.store import migrations
 
 BUSY_TIMEOUT_S: Final = 10.0
 _PAGE_BYTES: Final = 8192
-_CACHE_KIB: Final = 65_536
+_CACHE_KIB: Final = 2048
 #: (beginning of sqlite3's error name, sentence, what to do); the first that fits
 _SQLITE_SENTENCES: Final = (
     ("SQLITE_FULL", "the disk is full", "Free some space and start again; nothing is lost."),

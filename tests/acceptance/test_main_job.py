@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.acceptance.conftest import Project, task
 
 
@@ -85,3 +87,46 @@ def test_the_demonstration(make_project: Callable[..., Project], tmp_path: Path)
     assert [t["state"] for t in body["report"]["tasks"]] == ["merged"] * 6
     assert body["verified_entries"] == body["report"]["ledger"]["entries"]
     assert body["replayed"] > 40
+
+
+PROMOTE = "[run]\nworkers = 2\npromote = 'ff'\n"
+
+
+def test_a_completed_run_may_move_the_base_branch_forward(
+    make_project: Callable[..., Project],
+) -> None:
+    project = make_project(configuration=PROMOTE)
+    project.write_graph([task("a")])
+    assert project.engine("run", "--feature", "shop").code == 0
+    assert project.branch("main") == project.branch("engine/shop")
+    assert (project.root / "a.txt").read_text("utf-8") == "a\n"
+    assert project.git("status", "--porcelain") == ""
+
+
+def test_a_dirty_tree_or_a_run_that_is_not_complete_moves_no_base_branch(
+    make_project: Callable[..., Project],
+) -> None:
+    project = make_project(configuration=PROMOTE)
+    before = project.branch("main")
+    project.write_graph([task("a"), task("b", check="false")])
+    assert project.engine("run", "--feature", "shop").code == 1
+    assert project.branch("main") == before
+    (project.root / "README.md").write_text("Changed.\n", "utf-8")
+    project.write_graph([task("c")])
+    report = project.engine("run", "--feature", "shop", "--json").json
+    assert (report["status"], project.branch("main")) == ("completed", before)
+    assert any("main" in notice for notice in report["notices"])
+    assert (project.root / "README.md").read_text("utf-8") == "Changed.\n"
+
+
+@pytest.mark.parametrize(
+    ("mode", "waves"),
+    [(None, [["a", "b"], ["c"]]), ("waves", [["a", "b"], ["c"]]), ("dag", [["a", "b", "c"]])],
+)
+def test_a_table_decides_about_waves_or_dependencies_alone(
+    project: Project, mode: str | None, waves: list[list[str]]
+) -> None:
+    project.write_graph([task("a", level=1), task("b", level=1), task("c", level=2)])
+    flags = ("--mode", mode) if mode else ()
+    report = project.engine("run", "--feature", "shop", "--json", *flags).json
+    assert [wave["tasks"] for wave in report["waves"]] == waves
