@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,10 +11,9 @@ import typer
 
 from engine.cli import interrupts, show
 from engine.cli.common import HERE, AsJson, ProjectFolder, RunOption, open_engine
-from engine.cli.running import EXIT, tell
+from engine.cli.running import EXIT, tell, watch
 
 if TYPE_CHECKING:
-    from engine.core.model import Event, Fact
     from engine.runtime.engine import Engine, RunResult
 
 Feature = Annotated[str, typer.Option("--feature", "-f", help="Feature whose task graph is run.")]
@@ -121,7 +119,7 @@ def run(
 def status(
     project: ProjectFolder = HERE,
     run_id: RunOption = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Redraw until the run ends.")] = False,
+    watching: Annotated[bool, typer.Option("--watch", help="Redraw until the run ends.")] = False,
     as_json: AsJson = False,
 ) -> int:
     """Show the newest run, or the one named."""
@@ -130,13 +128,15 @@ def status(
     engine = open_engine(project)
     with engine.store() as store:
         row = engine.find_run(store, run_id)
-        if watch and not as_json:
+        if watching and not as_json:
             return _watch(engine, row.id)
         body = report_of(store, row.id)
     if as_json:
         show.as_json("status", {"report": body})
     else:
         show.run(body)
+        if row.status == "running" and not engine.is_carried(row):
+            show.line(f"no engine is at work on it; go on with: engine resume {row.id}")
     return 0
 
 
@@ -250,13 +250,12 @@ def _carry_out(
     new: bool = False,
     timeout_s: int | None = None,
 ) -> RunResult:
-    watch: Callable[[str, Fact, Sequence[Event]], None] | None = None
-    if not as_json:
-        from engine.cli.progress import Progress
-
-        watch = Progress().take
     return engine.run_feature(
-        feature, new=new, timeout_s=timeout_s, watch=watch, on_start=interrupts.install
+        feature,
+        new=new,
+        timeout_s=timeout_s,
+        watch=watch(as_json=as_json),
+        on_start=interrupts.install,
     )
 
 

@@ -11,7 +11,6 @@ from engine.core.model import (
     Fact,
     IncidentRaised,
     InstanceEnded,
-    InstanceStarted,
     JobCreated,
     UserTaskCreated,
 )
@@ -28,21 +27,12 @@ _TOLD = {
 }
 
 
-class Progress:
-    """Turns of the run, told as lines on standard error."""
-
-    def __init__(self) -> None:
-        self._names: dict[str, str] = {}
-
-    def take(self, instance: str, fact: Fact, events: Sequence[Event]) -> None:
-        """Tell what one turn did, if it is worth a line."""
-        if isinstance(fact, InstanceStarted):
-            self._names[instance] = _name(fact.variables)
-        name = self._names.get(instance, "")
-        for event in events:
-            text = _text(event)
-            if text:
-                show.note(f"{fact.at:%H:%M:%S} {name:<12} {text}".replace(" " * 13, " ", 0))
+def tell(label: str, fact: Fact, events: Sequence[Event]) -> None:
+    """Tell on standard error what one turn did, if it is worth a line; `label` is its task or wave."""
+    for event in events:
+        text = _text(event)
+        if text:
+            show.note(f"{fact.at:%H:%M:%S} {show.plain(label):<12} {text}")
 
 
 def panel(body: Mapping[str, Any]) -> Any:  # Any: a rich renderable
@@ -69,15 +59,6 @@ def panel(body: Mapping[str, Any]) -> Any:  # Any: a rich renderable
         Group(ProgressBar(total=max(1, len(tasks)), completed=merged), *rows),
         title=f"{body['feature']} · {body['status']} · {merged}/{len(tasks)} merged",
     )
-
-
-def _name(variables: Mapping[str, Any]) -> str:
-    task, wave = variables.get("task"), variables.get("wave")
-    if isinstance(task, Mapping):
-        return str(task.get("id"))
-    if isinstance(wave, Mapping):
-        return f"wave {wave.get('number')}"
-    return ""
 
 
 def _text(event: Event) -> str:

@@ -15,6 +15,7 @@ from engine.cli import interrupts, people, show
 from engine.cli.common import HERE, AsJson, ProjectFolder, open_engine
 
 if TYPE_CHECKING:
+    from engine.runtime.carrying import Watch
     from engine.runtime.engine import RunResult
 
 EXIT = {"completed": 0, "failed": 1, "blocked": 1, "stopped": 1, "waiting": 4}
@@ -47,6 +48,7 @@ def run_process(
         process=process,
         variables=given,
         timeout_s=timeout,
+        watch=watch(as_json=as_json),
         on_start=interrupts.install,
     )
     return tell(result, as_json=as_json)
@@ -59,14 +61,20 @@ def resume(
     as_json: AsJson = False,
 ) -> int:
     """Go on with a run that waits or was stopped, under the definitions it began with."""
-    watch = None
-    if not as_json:
-        from engine.cli.progress import Progress
-
-        watch = Progress().take
     engine = open_engine(project)
-    result = engine.resume(run_id, timeout_s=timeout, watch=watch, on_start=interrupts.install)
+    result = engine.resume(
+        run_id, timeout_s=timeout, watch=watch(as_json=as_json), on_start=interrupts.install
+    )
     return tell(result, as_json=as_json)
+
+
+def watch(*, as_json: bool) -> Watch | None:
+    """Return what tells people the turns of a run while it goes on; nothing when one JSON object is wanted."""
+    if as_json:
+        return None
+    from engine.cli import progress
+
+    return progress.tell
 
 
 def tell(result: RunResult, *, as_json: bool) -> int:

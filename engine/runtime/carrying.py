@@ -26,7 +26,7 @@ from engine.settings import Project
 from engine.shipped import folder
 from engine.store import RunStatusChanged, Store
 
-Watch = Callable[[str, Fact, Sequence[Event]], None]
+Watch = Callable[[str, Fact, Sequence[Event]], None]  #: label of the instance, and its turn
 OnStart = Callable[[Conductor, str], None]
 
 

@@ -54,7 +54,7 @@ from engine.core.process import Instance, advance, start
 from engine.errors import BpmnError, ContractError, DefinitionError, IntegrityError
 from engine.handlers import Activation, DeliveryWorld, Handlers, World
 from engine.ledger import Draft, EntryType, event_to_json, note, turn
-from engine.runtime.pending import Open, Waiting, local_key, task_of, waiting_in
+from engine.runtime.pending import Open, Waiting, local_key, waiting_in
 from engine.runtime.recorder import Recorder
 from engine.store import Change, CommandTaken, InstanceClosed, InstanceOpened
 
@@ -256,7 +256,7 @@ class Conductor:
                     InstanceOpened(instance=instance, process=fact.process, parent=fact.parent)
                 )
             if self._watch is not None:
-                self._watch(instance, fact, events)
+                self._watch(opened.label, fact, events)
             for event in events:
                 await self._follow(instance, event, queue, drafts, changes, effects)
         if drafts or changes:
@@ -278,7 +278,6 @@ class Conductor:
             self._open[instance] = Open(
                 process=fact.process,
                 parent=fact.parent,
-                task=task_of(fact.variables),
             )
         else:
             step = advance(self._definitions, self._instances[instance], fact)

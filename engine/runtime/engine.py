@@ -126,6 +126,10 @@ class Engine:
             )
         return max(runs, key=lambda row: (row.created_at, row.id))
 
+    def is_carried(self, run: Run) -> bool:
+        """Return whether a live engine is at work on `run`, as far as this host can tell."""
+        return EngineLock.holder(self.project.home, _lock_of(run)) is not None
+
     # ---- the main job
 
     def plan(self, feature: str, mode: str | None = None) -> Mapping[str, Any]:
@@ -254,7 +258,7 @@ class Engine:
             )
         with ExitStack() as stack:
             store = stack.enter_context(self.store())
-            lock = stack.enter_context(_locked(self.project.home, f"run-{row.id}"))
+            lock = stack.enter_context(_locked(self.project.home, _lock_of(row)))
             definitions = self._checked(recorded_definitions(store, row.id), delivers=False)
             return self._carry_out(
                 store=store,
@@ -382,6 +386,11 @@ def _chosen_process(definitions: Definitions, file: Path, wanted: str | None) ->
         expected=f"one of {', '.join(inside)}" if inside else "an executable process",
         hint="Name it with --process ID." if inside else "Tick Executable in the modeller.",
     )
+
+
+def _lock_of(run: Run) -> str:
+    """Return the name of the lock of whoever carries `run` on: one engine for a feature, one for a process."""
+    return f"feature-{run.feature}" if run.process is None else f"run-{run.id}"
 
 
 @contextmanager

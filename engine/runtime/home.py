@@ -81,8 +81,13 @@ def initialise(root: Path, *, force: bool = False) -> Initialised:
     Raises UsageError when `root` is no git repository, EnvironmentFailure when it cannot be written.
     """
     if not (root / ".git").exists():
+        is_bare = (root / "HEAD").is_file() and (root / "objects").is_dir()
         raise UsageError(
-            "not a git repository", where=str(root), hint="Run `git init` and make a first commit."
+            "a bare repository has no files to work on" if is_bare else "not a git repository",
+            where=str(root),
+            hint="Clone it and work there."
+            if is_bare
+            else "Run `git init` and make a first commit.",
         )
     home = root / HOME_NAME
     stack = detect_stack(root)

@@ -45,7 +45,8 @@ class Open:
 
     process: str
     parent: str = ""
-    task: str = ""
+    task: str = ""  #: task of the task graph that the instance works on
+    label: str = ""  #: what people call it: its task, or its wave
     jobs: dict[str, Job] = field(default_factory=dict)
     timers: dict[str, datetime] = field(default_factory=dict)
     tasks: dict[str, UserTaskCreated] = field(default_factory=dict)
@@ -56,6 +57,9 @@ class Open:
     def apply(self, fact: Fact, events: Sequence[Event]) -> None:
         """Fold one turn: what the fact answered is closed, what the events ask for is open."""
         match fact:
+            case InstanceStarted(variables=variables):
+                self.task = task_of(variables)
+                self.label = self.task or _wave_of(variables)
             case JobCompleted(job=key) | JobFailed(job=key) | BpmnErrorThrown(job=key):
                 self.jobs.pop(key, None)
             case TimerFired(timer=key):
@@ -141,8 +145,6 @@ def look(store: Store, run: str) -> dict[str, Open]:
     for row in store.open_instances(run):
         opened = Open(process=row.process, parent=row.parent)
         for turn in store.facts(run, row.instance):
-            if isinstance(turn.fact, InstanceStarted):
-                opened.task = task_of(turn.fact.variables)
             opened.apply(turn.fact, turn.events)
         found[row.instance] = opened
     return found
@@ -153,6 +155,11 @@ def task_of(variables: Variables) -> str:
     task = variables.get("task")
     identifier = task.get("id") if isinstance(task, Mapping) else None
     return identifier if isinstance(identifier, str) else ""
+
+
+def _wave_of(variables: Variables) -> str:
+    wave = variables.get("wave")
+    return f"wave {wave.get('number')}" if isinstance(wave, Mapping) else ""
 
 
 def _approvals(instance: str, opened: Open) -> list[Waiting]:

@@ -8,6 +8,7 @@ import os
 import re
 import socket
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self
 
@@ -35,7 +36,7 @@ class EngineLock:
 
         Raises StoreError naming process and host of the engine that holds it.
         """
-        path = home / "locks" / f"{_UNSAFE.sub('_', name)}.lock"
+        path = _path(home, name)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -45,16 +46,31 @@ class EngineLock:
             ) from error
         try:
             _wait_for(descriptor, path)
-            _sign(descriptor)
+            _sign(descriptor, os.getpid())
         except BaseException:
             os.close(descriptor)
             raise
         return cls(descriptor, path)
 
+    @staticmethod
+    def holder(home: Path, name: str) -> int | None:
+        """Return the process id of the live engine of this host that wrote itself into the lock; it is not taken."""
+        try:
+            descriptor = os.open(_path(home, name), os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return None
+        try:
+            pid, host = _holder(descriptor)
+        finally:
+            os.close(descriptor)
+        return pid if host == socket.gethostname() and _is_alive(pid) else None
+
     def release(self) -> None:
         """Give the lock up. Harmless when called twice."""
         if self._is_held:
             self._is_held = False
+            with suppress(OSError):  # a full or vanished disk; the name inside is for people only
+                _sign(self.fd, 0)
             os.close(self.fd)
 
     def __enter__(self) -> Self:
@@ -62,6 +78,10 @@ class EngineLock:
 
     def __exit__(self, *_: object) -> None:
         self.release()
+
+
+def _path(home: Path, name: str) -> Path:
+    return home / "locks" / f"{_UNSAFE.sub('_', name)}.lock"
 
 
 def _wait_for(descriptor: int, path: Path) -> None:
@@ -93,8 +113,8 @@ def _refusal(path: Path, pid: int, host: str, *, orphaned: bool) -> StoreError:
     )
 
 
-def _sign(descriptor: int) -> None:
-    holder = json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode()
+def _sign(descriptor: int, pid: int) -> None:
+    holder = json.dumps({"pid": pid, "host": socket.gethostname()}).encode()
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, holder, 0)
 
@@ -116,4 +136,8 @@ def _is_alive(pid: int) -> bool:
         return False
     except PermissionError:
         return True
-    return True
+    try:
+        status = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:  # another system; the answer above is the best there is
+        return True
+    return status.rpartition(b")")[2].split()[0] != b"Z"  # proc(5): a zombie has ended
