@@ -21,7 +21,7 @@ from engine.bpmn.model import (
 from engine.bpmn.texts import Texts, owner_id, owner_of
 from engine.bpmn.xml import Element, children, label, line, split, text_of
 
-__all__ = ["read", "read_loop"]
+__all__ = ["read"]
 
 KNOWN: Final = frozenset({"inputOutput", "properties", "in", "out", "formData"})
 READ: Final = frozenset(
@@ -76,7 +76,12 @@ def read(element: Element, texts: Texts) -> Extensions:
     _refuse_code(element, texts)
     inputs, outputs = _input_output(element, texts)
     properties = _properties(element)
+    collection = _attribute(element, "collection")
     return Extensions(
+        input_collection=(
+            texts.variable(element, collection, "the collection") if collection else None
+        ),
+        input_element=_attribute(element, "elementVariable"),
         job=_job(element, properties, texts),
         decision=_decision(element, texts),
         called=_called(element, texts),
@@ -89,17 +94,6 @@ def read(element: Element, texts: Texts) -> Extensions:
         due_date=_template(element, "dueDate", texts),
         form=_attribute(element, "formKey") or _attribute(element, "formRef"),
         version_tag=_attribute(element, "versionTag"),
-    )
-
-
-def read_loop(loop: Element, texts: Texts) -> Extensions:
-    """Return collection and element variable of a multi-instance marker."""
-    collection = _attribute(loop, "collection")
-    return Extensions(
-        input_collection=(
-            texts.variable(loop, collection, "the collection") if collection else None
-        ),
-        input_element=_attribute(loop, "elementVariable"),
     )
 
 

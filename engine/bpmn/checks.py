@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from engine.bpmn.collector import Collector
+from engine.bpmn.dialect import PLACES, Place
 from engine.bpmn.model import (
     Activity,
     BoundaryEvent,
     CatchEvent,
     EndEvent,
     Error,
+    Escalation,
     EventBasedGateway,
     ExclusiveGateway,
     FlowNode,
@@ -22,6 +24,7 @@ from engine.bpmn.model import (
     Scope,
     StartEvent,
     SubProcess,
+    ThrowEvent,
     Timer,
 )
 
@@ -36,6 +39,7 @@ def check_process(process: Process, collector: Collector) -> None:
         _check_flows(scope, collector)
         for node in scope.nodes.values():
             _check_node(node, scope, collector)
+            _check_event(node, collector, event_scope=event_scope)
 
 
 def scopes(process: Process) -> Iterator[tuple[SubProcess | None, Scope]]:
@@ -75,9 +79,10 @@ def _check_starts(
 
 
 def _check_flows(scope: Scope, collector: Collector) -> None:
+    refused = {finding.element for finding in collector.findings}  # it is there, and said already
     for flow in scope.flows.values():
         for end in (flow.source, flow.target):
-            if end not in scope.nodes:
+            if end not in scope.nodes and end not in refused:
                 collector.add(
                     "dangling-reference",
                     flow.position,
@@ -119,6 +124,14 @@ def _check_node(node: Node, scope: Scope, collector: Collector) -> None:
         )
     if isinstance(node, BoundaryEvent):
         _check_boundary(node, scope, collector)
+    if isinstance(node, SubProcess) and node.triggered_by_event:
+        _check_event_subprocess(node, collector)
+    if isinstance(node, CatchEvent) and _is_cycle(node):
+        collector.about(
+            node, "timer-cycle", "a cycle cannot repeat here", "Use a duration, or draw a loop."
+        )
+    if isinstance(node, Activity):
+        _check_catchers(node, scope, collector)
     if isinstance(node, EndEvent) and node.outgoing:
         collector.about(node, "flow-after-end", "a flow leaves this end event", "Remove the flow.")
     if isinstance(node, StartEvent | BoundaryEvent) and node.incoming:
@@ -138,9 +151,7 @@ def _check_node(node: Node, scope: Scope, collector: Collector) -> None:
 
 def _flow_node_only(node: FlowNode) -> bool:
     """Everything but gateways: two flows out of it would be an implicit fork."""
-    return isinstance(node, Activity | StartEvent | CatchEvent | BoundaryEvent) or (
-        type(node).__name__ == "ThrowEvent"
-    )
+    return isinstance(node, Activity | StartEvent | CatchEvent | BoundaryEvent | ThrowEvent)
 
 
 def _check_choice(
@@ -181,6 +192,104 @@ def _check_choice(
             )
 
 
+def _check_event(node: Node, collector: Collector, *, event_scope: bool) -> None:
+    """An event stands where BPMN lets it stand, and says what it needs there."""
+    if not isinstance(node, StartEvent | CatchEvent | BoundaryEvent | ThrowEvent | EndEvent):
+        return
+    place = _place(node, event_scope=event_scope)
+    trigger = node.trigger
+    kind = "none" if trigger is None else type(trigger).__name__.lower()
+    if kind not in PLACES[place]:
+        others = " or ".join(sorted(PLACES[place] - {"none"}))
+        collector.about(
+            node,
+            "event-place",
+            f"expected {others} as the kind of a {place}, but found {kind}",
+            "Change the type of the event.",
+        )
+    if isinstance(node, ThrowEvent | EndEvent):
+        _check_throw(node, collector)
+    elif isinstance(trigger, Error | Escalation) and trigger.expression is not None:
+        collector.about(
+            node,
+            "code-is-feel",
+            f'the code it catches is "{trigger.code}", which is FEEL',
+            "Write the code itself; only an event that throws may compute it.",
+        )
+
+
+def _check_throw(node: ThrowEvent | EndEvent, collector: Collector) -> None:
+    trigger = node.trigger
+    if isinstance(trigger, Message) and node.job is None:
+        collector.about(
+            node,
+            "task-without-type",
+            f'does not say how its message "{trigger.name.text}" is sent',
+            "Give it a task definition type, for example message.publish.",
+        )
+    if isinstance(trigger, Error | Escalation) and trigger.code is None:
+        kind = type(trigger).__name__.lower()
+        collector.about(
+            node,
+            "missing-code",
+            f"throws an {kind} without a code",
+            f"Choose an {kind} with a code.",
+        )
+
+
+def _place(node: Node, *, event_scope: bool) -> Place:
+    match node:
+        case StartEvent():
+            return "event sub-process start event" if event_scope else "start event"
+        case CatchEvent():
+            return "catch event"
+        case BoundaryEvent():
+            return "boundary event"
+        case ThrowEvent():
+            return "throw event"
+        case _:
+            return "end event"
+
+
+def _check_event_subprocess(node: SubProcess, collector: Collector) -> None:
+    """An event sub-process begins by its event, as often as that happens: nothing leads to it, nothing follows."""
+    if node.incoming or node.outgoing:
+        collector.about(
+            node,
+            "event-sub-process",
+            "a sequence flow touches it, but its event begins it",
+            "Remove the flow, or make it a plain sub-process.",
+        )
+    if node.loop is not None:
+        collector.about(
+            node, "event-sub-process", "cannot be multi-instance", "Put a sub-process inside it."
+        )
+    starts = [n for n in node.scope.nodes.values() if isinstance(n, StartEvent)]
+    for start in starts:
+        if isinstance(start.trigger, Error) and not start.interrupting:
+            collector.about(
+                start, "event-sub-process", "an error always interrupts", "Make it interrupting."
+            )
+        if isinstance(start.trigger, Message) and start.trigger.correlation_key is None:
+            collector.about(
+                start,
+                "no-correlation-key",
+                "its message has no correlation key",
+                'Give one as FEEL with a leading "=".',
+            )
+        if _is_cycle(start) and start.interrupting:
+            collector.about(
+                start,
+                "event-sub-process",
+                "a cycle cannot repeat when it interrupts",
+                "Use a duration, or make it non-interrupting.",
+            )
+
+
+def _is_cycle(node: StartEvent | CatchEvent) -> bool:
+    return isinstance(node.trigger, Timer) and node.trigger.kind == "cycle"
+
+
 def _check_race(node: EventBasedGateway, scope: Scope, collector: Collector) -> None:
     if len(node.outgoing) < 2:
         collector.about(node, "event-gateway", "needs at least two flows", "Draw the second event.")
@@ -195,9 +304,28 @@ def _check_race(node: EventBasedGateway, scope: Scope, collector: Collector) -> 
             )
 
 
+def _check_catchers(host: Activity, scope: Scope, collector: Collector) -> None:
+    """One code has one catcher at one activity."""
+    seen: dict[tuple[str, str | None], BoundaryEvent] = {}
+    for node in scope.nodes.values():
+        if not isinstance(node, BoundaryEvent) or node.attached_to != host.id:
+            continue
+        if isinstance(node.trigger, Error | Escalation):
+            kind = type(node.trigger).__name__.lower()
+            first = seen.setdefault((kind, node.trigger.code), node)
+            if first is not node:
+                said = node.trigger.code or "every code"
+                collector.about(
+                    node,
+                    "boundary-event",
+                    f"catches {kind} {said} of {host.label}, as {first.label} does",
+                    "Keep one of them.",
+                )
+
+
 def _check_boundary(node: BoundaryEvent, scope: Scope, collector: Collector) -> None:
     host = scope.nodes.get(node.attached_to)
-    if not isinstance(host, Activity):
+    if not isinstance(host, Activity) or (isinstance(host, SubProcess) and host.triggered_by_event):
         collector.about(
             node,
             "boundary-event",

@@ -123,18 +123,20 @@ class Signal:
 
 @dataclass(frozen=True, kw_only=True)
 class Error:
-    """`code` None catches every code."""
+    """`code` None catches every code; when it is thrown, `expression` may give it instead."""
 
     code: str | None
     name: str = ""
+    expression: Expression | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Escalation:
-    """`code` None catches every code."""
+    """As Error."""
 
     code: str | None
     name: str = ""
+    expression: Expression | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from engine.bpmn.dialect import DRAWN, EVENTS, GATEWAYS, NODES, REFUSED, check_node
 from engine.bpmn.extensions import Extensions
 from engine.bpmn.model import (
     BoundaryEvent,
@@ -45,36 +46,14 @@ from engine.bpmn.xml import Element, children, label, line, name_of, split, text
 
 __all__ = ["Nodes", "Roots"]
 
-#: elements of a scope that have no meaning for execution
-IGNORED: Final = frozenset(
-    {
-        "association", "auditing", "category", "dataInput", "dataObject", "dataObjectReference", "dataOutput",
-        "dataStoreReference", "documentation", "extensionElements", "group", "incoming", "ioSpecification",
-        "laneSet", "monitoring", "multiInstanceLoopCharacteristics", "outgoing", "property", "sequenceFlow",
-        "textAnnotation",
-    }
-)  # fmt: skip
-REFUSED: Final = {
-    "scriptTask": "Use a service task, or FEEL in a mapping; scripts are never run.",
-    "complexGateway": "Use an inclusive gateway with conditions.",
-    "adHocSubProcess": "Draw the order, or use an inclusive gateway.",
-    "transaction": "Use a sub-process with error boundary events.",
-    "callChoreography": "Choreographies are not executed.",
-    "choreographyTask": "Choreographies are not executed.",
-    "resourceRole": "Use the assignment of a user task.",
-    "standardLoopCharacteristics": "Draw the loop with a gateway, or use multi-instance.",
+#: children of a scope that are no flow nodes
+NO_NODES: Final = DRAWN | {
+    "extensionElements",
+    "incoming",
+    "multiInstanceLoopCharacteristics",
+    "outgoing",
+    "sequenceFlow",
 }
-EVENTS: Final = {
-    "startEvent", "endEvent", "intermediateCatchEvent", "intermediateThrowEvent", "boundaryEvent",
-}  # fmt: skip
-TASKS: Final = {
-    "task", "manualTask", "serviceTask", "sendTask", "businessRuleTask", "userTask", "receiveTask",
-    "callActivity", "subProcess",
-}  # fmt: skip
-GATEWAYS: Final = {
-    "exclusiveGateway", "inclusiveGateway", "parallelGateway", "eventBasedGateway",
-}  # fmt: skip
-KNOWN: Final = frozenset(EVENTS | TASKS | GATEWAYS)
 
 Read = Callable[[Element, Texts], Extensions]
 Common = dict[str, Any]  # Any: keyword arguments of FlowNode's constructor
@@ -101,7 +80,7 @@ class Nodes:
     @staticmethod
     def knows(element: Element) -> bool:
         """Return whether the element is a flow node that can run."""
-        return split(element)[1] in KNOWN
+        return split(element)[1] in NODES
 
     def scope(self, element: Element) -> Scope:
         """Return nodes and flows inside a process or sub-process; what is wrong becomes findings."""
@@ -113,9 +92,9 @@ class Nodes:
         nodes: dict[str, Node] = {}
         for child in children(element):
             name = split(child)[1]
-            if name in IGNORED:
+            if name in NO_NODES:
                 continue
-            if name not in KNOWN:
+            if name not in NODES:
                 self._refuse_kind(child, name)
             elif not child.get("id"):
                 self._refuse(child, "missing-id", "has no id", "Give it one.")
@@ -170,6 +149,7 @@ class Nodes:
     # ---- nodes
 
     def _node(self, element: Element, name: str, flows: Mapping[str, SequenceFlow]) -> Node | None:
+        check_node(element, self._texts)
         extensions = self._read(element, self._texts)
         documentation = next(iter(children(element, "documentation")), None)
         common: Common = {
@@ -233,6 +213,13 @@ class Nodes:
             case "serviceTask" | "sendTask":
                 return self._service(element, common, extensions)
             case "businessRuleTask":
+                if extensions.decision is not None and extensions.job is not None:
+                    self._refuse(
+                        element,
+                        "two-meanings",
+                        "names a decision and a task type",
+                        "Keep one of the two.",
+                    )
                 if extensions.decision is not None:
                     return BusinessRuleTask(**common, decision=extensions.decision)
                 return self._service(element, common, extensions)
@@ -286,7 +273,12 @@ class Nodes:
         if found is None:
             return None
         inner = self._read(found, self._texts)
-        collection = inner.input_collection or extensions.input_collection
+        plain = self._collection(found)
+        if plain is not None and inner.input_collection is not None:
+            self._refuse(
+                element, "two-meanings", "names an input collection twice", "Keep one of the two."
+            )
+        collection = inner.input_collection or plain
         if collection is None:
             self._refuse(
                 element,
@@ -296,16 +288,36 @@ class Nodes:
             )
             return None
         done = next(iter(children(found, "completionCondition")), None)
+        collected = _id_of(found, "outputDataItem")
+        output = inner.output_element
+        if output is None and collected:
+            output = self._texts.variable(found, f"={collected}", "the output item")
         return Loop(
             sequential=found.get("isSequential") == "true",
             input_collection=collection,
-            input_element=inner.input_element,
-            output_collection=inner.output_collection,
-            output_element=inner.output_element,
+            input_element=inner.input_element or _id_of(found, "inputDataItem"),
+            output_collection=inner.output_collection or _text_in(found, "loopDataOutputRef"),
+            output_element=output,
             completion_condition=None
             if done is None
             else self._texts.expression(done, text_of(done), "the completion condition"),
         )
+
+    def _collection(self, loop: Element) -> Expression | None:
+        """Return the list that plain BPMN names: a variable, or the numbers from 1 to the cardinality."""
+        name = _text_in(loop, "loopDataInputRef")
+        if name:
+            return self._texts.expression(loop, f"={name}", "the loop data input")
+        cardinality = next(iter(children(loop, "loopCardinality")), None)
+        if cardinality is None:
+            return None
+        text = text_of(cardinality)
+        text = f"={text}" if text.isdecimal() else text
+        count = self._texts.expression(cardinality, text, "the loop cardinality")
+        if count is None:
+            return None
+        numbers = f"if ({count.text}) < 1 then [] else for i in 1..({count.text}) return i"
+        return self._texts.expression(cardinality, f"={numbers}", "the loop cardinality")
 
     # ---- events
 
@@ -428,9 +440,15 @@ class Nodes:
             if root is None:
                 self._dangling(owner, kind, reference)
                 return None
-            code = root.get(f"{kind}Code") or None
+            code = (root.get(f"{kind}Code") or "").strip() or None
             name = name_of(root)
-        return Error(code=code, name=name) if kind == "error" else Escalation(code=code, name=name)
+        expression = None
+        if code is not None and code.startswith(("=", "${")):
+            expression = self._texts.expression(owner, code, f"the {kind} code")
+            if expression is None:
+                return None
+        thrown = Error if kind == "error" else Escalation
+        return thrown(code=code, name=name, expression=expression)
 
     def _root_text(
         self,
@@ -480,6 +498,16 @@ class Nodes:
 
 def _local(reference: str | None) -> str:
     return (reference or "").rpartition(":")[2]
+
+
+def _text_in(element: Element, child: str) -> str:
+    return text_of(next(iter(children(element, child)), None))
+
+
+def _id_of(element: Element, child: str) -> str:
+    """Return the variable that a data item of a loop names: SpiffWorkflow files use its id."""
+    found = next(iter(children(element, child)), None)
+    return "" if found is None else (found.get("id") or "")
 
 
 def _sorted_as(real: list[str], said: list[str]) -> tuple[str, ...]:

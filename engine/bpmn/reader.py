@@ -18,6 +18,7 @@ from typing import Final
 from engine.bpmn import camunda, spiff, zeebe
 from engine.bpmn.checks import check_process
 from engine.bpmn.collector import Collector
+from engine.bpmn.dialect import COLLABORATION, DRAWN_ROOTS, REFUSED, ROOTS
 from engine.bpmn.digest import document_digest, with_digest
 from engine.bpmn.errors import BpmnDefinitionError
 from engine.bpmn.extensions import CAMUNDA, SPIFF, ZEEBE, Extensions, report_foreign
@@ -29,27 +30,6 @@ from engine.bpmn.xml import BPMN, Element, children, label, line, name_of, parse
 __all__ = ["read"]
 
 MAX_FLOW_NODES: Final = 2_000  #: flow nodes of one file
-#: Children of bpmn:definitions without meaning for execution.
-IGNORED_ROOTS: Final = frozenset(
-    {
-        "category",
-        "correlationProperty",
-        "dataStore",
-        "documentation",
-        "endPoint",
-        "extension",
-        "extensionElements",
-        "interface",
-        "itemDefinition",
-        "partnerEntity",
-        "partnerRole",
-        "relationship",
-        "resource",
-    }
-)
-KNOWN_ROOTS: Final = frozenset(
-    {"process", "collaboration", "message", "signal", "error", "escalation"}
-)
 
 
 def read(xml: bytes, file: str) -> Document:
@@ -95,7 +75,7 @@ class _Reader:
     texts: Texts
 
     def document(self) -> Document:
-        self._check_roots()
+        self._check_known(self.root, ROOTS | DRAWN_ROOTS)
         self._check_ids()
         if self._too_many():
             return Document(file=self.texts.file, digest="", processes=())
@@ -107,15 +87,15 @@ class _Reader:
             participants=self._participants(),
         )
 
-    def _check_roots(self) -> None:
-        for child in children(self.root):
+    def _check_known(self, parent: Element, known: frozenset[str]) -> None:
+        for child in children(parent):
             name = split(child)[1]
-            if name not in KNOWN_ROOTS | IGNORED_ROOTS:
+            if name not in known:
                 self._refuse(
                     child,
-                    "unknown-element",
-                    f"found bpmn:{name}, which this engine does not know",
-                    "Remove it.",
+                    "unsupported-element" if name in REFUSED else "unknown-element",
+                    f"found bpmn:{name}, which this engine does not execute",
+                    REFUSED.get(name, "Remove it."),
                 )
 
     def _check_ids(self) -> None:
@@ -201,6 +181,7 @@ class _Reader:
         known = {e.get("id") for e in children(self.root, "process")}
         found: dict[str, str] = {}
         for collaboration in children(self.root, "collaboration"):
+            self._check_known(collaboration, COLLABORATION)
             for pool in children(collaboration, "participant"):
                 reference = (pool.get("processRef") or "").rpartition(":")[2]
                 if reference and reference not in known:

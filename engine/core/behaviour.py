@@ -254,12 +254,16 @@ def _throw(x: Execution, token: Token) -> None:
         case SignalCode(name=name):
             x.emit(SignalThrown(name=name.text(x.view(token)), variables=own))
             _thrown(x, token)
-        case CodeOf(kind="error", code=code):
-            _throw_error(x, token, code or "", own)
-        case CodeOf(code=code):
-            _throw_escalation(x, token, code or "", own)
+        case CodeOf(kind="error") as thrown:
+            _throw_error(x, token, _code(x, token, thrown), own)
+        case CodeOf() as thrown:
+            _throw_escalation(x, token, _code(x, token, thrown), own)
         case _:
             _thrown(x, token)
+
+
+def _code(x: Execution, token: Token, thrown: CodeOf) -> str:
+    return thrown.code or "" if thrown.expression is None else thrown.expression.text(x.view(token))
 
 
 def _thrown(x: Execution, token: Token) -> None:

@@ -143,6 +143,7 @@ class CodeOf:
 
     kind: str  #: error or escalation
     code: str | None
+    expression: Compiled | None = None  #: gives the code that is thrown
 
 
 EventCode = TimerCode | MessageCode | SignalCode | ConditionCode | CodeOf
@@ -486,9 +487,9 @@ class _Compiler:
                 condition = self._compile(trigger.condition, node.id, Compiled)
                 return None if condition is None else ConditionCode(condition)
             case Error():
-                return CodeOf("error", trigger.code)
+                return CodeOf("error", trigger.code, self._thrown_code(node, trigger))
             case Escalation():
-                return CodeOf("escalation", trigger.code)
+                return CodeOf("escalation", trigger.code, self._thrown_code(node, trigger))
             case Compensate():
                 self.refuse(
                     node.position,
@@ -500,6 +501,11 @@ class _Compiler:
                 return None
             case _:
                 return None
+
+    def _thrown_code(self, node: Node, trigger: Error | Escalation) -> Compiled | None:
+        if trigger.expression is None:
+            return None
+        return self._compile(trigger.expression, node.id, Compiled)
 
     def _loop(self, node: Activity, loop: Loop) -> LoopCode | None:
         collection = self._compile(loop.input_collection, node.id, Compiled)

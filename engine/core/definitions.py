@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, cast
 
@@ -16,6 +16,7 @@ from engine import bpmn
 from engine.bpmn.model import (
     BusinessRuleTask,
     CallActivity,
+    Document,
     ExclusiveGateway,
     Finding,
     Node,
@@ -72,6 +73,7 @@ class Definitions:
     processes: Mapping[str, CompiledProcess]
     decisions: Mapping[str, Decision] = field(default_factory=dict)
     policies: Mapping[str, str] = field(default_factory=dict)  #: path → Rego text
+    pools: Mapping[str, str] = field(default_factory=dict)  #: name of a pool → id of its process
 
     @classmethod
     def load(cls, files: Mapping[str, bytes], *, needs_policies: bool = True) -> Definitions:
@@ -86,8 +88,8 @@ class Definitions:
         return definitions
 
     def process(self, process_id: str) -> CompiledProcess:
-        """Return a process. Raises DefinitionError when the bundle has none of that id."""
-        found = self.processes.get(process_id)
+        """Return the process of that id, or of the pool of that name. Raises DefinitionError when there is none."""
+        found = self.processes.get(process_id) or self.processes.get(self.pools.get(process_id, ""))
         if found is None:
             raise DefinitionError(
                 f"the bundle has no process {process_id!r}",
@@ -112,7 +114,8 @@ def _loaded(
     files: Mapping[str, bytes], *, needs_policies: bool
 ) -> tuple[list[Finding], Definitions]:
     findings: list[Finding] = []
-    processes = _processes(files, findings)
+    documents = list(_documents(files, findings))
+    processes = _processes(documents, findings)
     decisions = _decisions(files, findings)
     policies = _policies(files, findings)
     packages = {name for text in policies.values() for name in _PACKAGE.findall(text)}
@@ -124,6 +127,7 @@ def _loaded(
         processes=processes,
         decisions=decisions,
         policies=policies,
+        pools=_pools(documents),
     )
     return findings, definitions
 
@@ -131,23 +135,39 @@ def _loaded(
 # --- reading ------------------------------------------------------------------------------------------
 
 
-def _processes(files: Mapping[str, bytes], findings: list[Finding]) -> dict[str, CompiledProcess]:
-    processes: dict[str, CompiledProcess] = {}
+def _documents(files: Mapping[str, bytes], findings: list[Finding]) -> Iterator[Document]:
     for path in _with_ending(files, ".bpmn"):
         try:
-            document = bpmn.read(files[path], path)
+            yield bpmn.read(files[path], path)
         except DefinitionError as error:
             findings.extend(_findings_of(error, path, "bpmn"))
-            continue
+
+
+def _processes(
+    documents: Iterable[Document], findings: list[Finding]
+) -> dict[str, CompiledProcess]:
+    processes: dict[str, CompiledProcess] = {}
+    for document in documents:
         for model in document.processes:
             if model.id in processes:
                 message = f"process {model.id} is also in {processes[model.id].file}"
                 findings.append(
-                    _finding(path, model.position.line, "duplicate-process", model.id, message)
+                    _finding(
+                        document.file, model.position.line, "duplicate-process", model.id, message
+                    )
                 )
             else:
                 processes[model.id] = compile_process(model, findings)
     return processes
+
+
+def _pools(documents: Iterable[Document]) -> dict[str, str]:
+    """Return {pool: process id} for the names that mean one executable process."""
+    found: dict[str, set[str]] = {}
+    for document in documents:
+        for name, process in document.participants.items():
+            found.setdefault(name, set()).add(process)
+    return {name: next(iter(ids)) for name, ids in found.items() if len(ids) == 1}
 
 
 def _decisions(files: Mapping[str, bytes], findings: list[Finding]) -> dict[str, Decision]:

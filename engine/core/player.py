@@ -50,10 +50,11 @@ from engine.core.model import (
     VerdictGiven,
     VerdictRequested,
 )
-from engine.core.process import Instance, advance, start
+from engine.core.process import Instance, Step, advance, start
 from engine.core.timing import Span
 
 Judge = Callable[[str, Json, datetime], Verdict]
+Watch = Callable[[Step], None]
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,10 @@ class _Message:
 
 
 class Player:
-    """Instances of one bundle under a virtual clock; `held_back` names gateways whose verdict a person gives."""
+    """Instances of one bundle under a virtual clock; `held_back` names gateways whose verdict a person gives.
+
+    `watch` sees every step that was taken.
+    """
 
     def __init__(
         self,
@@ -119,12 +123,14 @@ class Player:
         answers: Mapping[str, Sequence[Answer]],
         judge: Judge | None = None,
         held_back: Sequence[str] = (),
+        watch: Watch | None = None,
     ) -> None:
         self._definitions = definitions
         self._now = now
         self._answers = {name: deque(given) for name, given in answers.items()}
         self._judge = judge
         self._held_back = list(held_back)
+        self._watch = watch
         self._queue: deque[tuple[InstanceId, Fact]] = deque()
         self._instances: dict[InstanceId, Instance] = {}
         self._parents: dict[InstanceId, InstanceId] = {}
@@ -296,6 +302,8 @@ class Player:
             if step.ignored:
                 return
         self._instances[instance_id] = step.instance
+        if self._watch is not None:
+            self._watch(step)
         if isinstance(fact, ChildEnded) and fact.state == "completed" and fact.child in self._items:
             self._path_by_item.append(self._items[fact.child])
         for event in step.events:

@@ -14,7 +14,7 @@ from decimal import Decimal
 
 from engine.core.definitions import Definitions
 from engine.core.model import Json, Reason, Ruling, Variables, Verdict
-from engine.core.player import Fail, Judge, Played, Player, Throw
+from engine.core.player import Fail, Judge, Played, Player, Throw, Watch
 from engine.core.replay import same
 from engine.core.timing import span
 from engine.feel.values import number_text
@@ -63,12 +63,15 @@ class Scenario:
 
 
 def play(
-    scenario: Scenario, definitions: Definitions, judge: Judge | None = None
+    scenario: Scenario,
+    definitions: Definitions,
+    judge: Judge | None = None,
+    watch: Watch | None = None,
 ) -> tuple[Difference, ...]:
     """Play `scenario` and return what differs, nothing when all holds.
 
     `judge(package, input, now)` answers policy gateways that the scenario leaves open; without it they get an
-    `error` verdict. Raises DefinitionError when the bundle lacks the process, IntegrityError for a stall.
+    `error` verdict. `watch` sees every step. Raises DefinitionError when the bundle lacks the process, IntegrityError for a stall.
     """
     answered = tuple(str(fact["verdict"]) for fact in scenario.facts if "verdict" in fact)
     player = Player(
@@ -77,8 +80,9 @@ def play(
         answers={name: [_answer(item) for item in items] for name, items in scenario.jobs.items()},
         judge=judge,
         held_back=answered,
+        watch=watch,
     )
-    player.start(scenario.process, scenario.variables)
+    player.start(definitions.process(scenario.process).id, scenario.variables)
     differences = []
     for number, fact in enumerate(scenario.facts, 1):
         found = _give(player, fact)
