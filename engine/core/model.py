@@ -150,9 +150,12 @@ class UserTaskCompleted(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class MessageCorrelated(Fact):
+    """A published message has reached the subscription; `message` is the id it was published under."""
+
     subscription: str
     name: str
     variables: Variables = field(default_factory=dict)
+    message: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -281,6 +284,8 @@ class TimerCancelled(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class MessageSubscribed(Event):
+    """Waits for a message of that name and key (text, whatever its type was); see `engine.core.messages`."""
+
     subscription: str
     name: str
     correlation_key: str

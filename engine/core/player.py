@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 from engine.bpmn.model import CatchEvent, EventBasedGateway, ReceiveTask
 from engine.core.definitions import Definitions
+from engine.core.messages import Message, PostOffice
 from engine.core.model import (
     ROOT_INSTANCE,
     BpmnErrorThrown,
@@ -36,8 +37,8 @@ from engine.core.model import (
     JobCreated,
     JobFailed,
     Json,
-    MessageCorrelated,
     MessageSubscribed,
+    MessageUnsubscribed,
     Ruling,
     RunId,
     SignalBroadcast,
@@ -98,17 +99,6 @@ class _Task:
     failing: int = 0  #: attempts that are still to fail
 
 
-@dataclass
-class _Message:
-    name: str
-    key: str
-    variables: Variables
-    expires: datetime | None
-    taken_by: set[str] = field(
-        default_factory=set
-    )  #: processes; a message goes to each of them once
-
-
 class Player:
     """Instances of one bundle under a virtual clock; `held_back` names gateways whose verdict a person gives.
 
@@ -137,8 +127,8 @@ class Player:
         self._items: dict[InstanceId, str] = {}  # children of multi-instance call activities
         self._tasks: list[_Task] = []
         self._timers: list[tuple[datetime, InstanceId, str]] = []
-        self._messages: list[_Message] = []
-        self._subscribed: list[tuple[InstanceId, MessageSubscribed]] = []
+        self._office = PostOffice()
+        self._published = 0
         self._reasons: dict[tuple[InstanceId, str], str] = {}
         self._path: list[str] = []
         self._path_by_item: list[str] = []
@@ -190,12 +180,16 @@ class Player:
 
     def publish(self, name: str, key: str, variables: Variables, lifetime: Span | None) -> None:
         """Publish a message; it is kept for its lifetime, and lost without one when nobody waits."""
-        expires = None if lifetime is None else lifetime.after(self._now)
-        message = _Message(name, key, variables, expires)
-        for instance, subscription in list(self._subscribed):
-            self._correlate(message, instance, subscription)
-        if expires is not None:
-            self._messages.append(message)
+        self._published += 1
+        message = Message(
+            id=str(self._published),
+            name=name,
+            key=key,
+            variables=variables,
+            expires=None if lifetime is None else lifetime.after(self._now),
+        )
+        for correlation in self._office.publish(message, self._now):
+            self._queue.append((correlation.instance, correlation.fact(self._now)))
         self._settle()
 
     def broadcast(self, name: str, variables: Variables) -> None:
@@ -328,10 +322,11 @@ class Player:
             case TimerScheduled(timer=key, due=due):
                 self._timers.append((due, instance.id, key))
             case MessageSubscribed():
-                self._subscribed.append((instance.id, event))
-                for message in self._messages:
-                    if message.expires is not None and message.expires > self._now:
-                        self._correlate(message, instance.id, event)
+                found = self._office.subscribe(instance.id, instance.process, event, self._now)
+                if found is not None:
+                    self._queue.append((instance.id, found.fact(self._now)))
+            case MessageUnsubscribed(subscription=key):
+                self._office.unsubscribe(instance.id, key)
             case VerdictRequested():
                 self._judge_now(instance.id, event)
             case SignalThrown(name=name, variables=variables):
@@ -445,35 +440,7 @@ class Player:
         states = [task.state for task in self._tasks if task.type == job_type]
         return f"no {which} {job_type} is {state}; they are: {', '.join(states) or 'none created'}"
 
-    # ---- messages and verdicts
-
-    def _correlate(
-        self, message: _Message, instance: InstanceId, subscription: MessageSubscribed
-    ) -> None:
-        """Give the message to a subscription that fits, once for each process."""
-        live = self._instances.get(instance)
-        if (
-            live is None
-            or (message.name, message.key) != (subscription.name, subscription.correlation_key)
-            or live.process in message.taken_by
-            or not self._is_subscribed(live, subscription)
-        ):
-            return
-        message.taken_by.add(live.process)
-        self._subscribed.remove((instance, subscription))
-        fact = MessageCorrelated(
-            at=self._now,
-            subscription=subscription.subscription,
-            name=message.name,
-            variables=message.variables,
-        )
-        self._queue.append((instance, fact))
-
-    @staticmethod
-    def _is_subscribed(live: Instance, subscription: MessageSubscribed) -> bool:
-        waits = live.waiting
-        key = subscription.subscription
-        return any(wait.kind == "message" and wait.key == key for wait in waits)
+    # ---- verdicts
 
     def _judge_now(self, instance: InstanceId, request: VerdictRequested) -> None:
         if request.element in self._held_back:

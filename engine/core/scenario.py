@@ -13,11 +13,11 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from engine.core.definitions import Definitions
+from engine.core.messages import key_text
 from engine.core.model import Json, Reason, Ruling, Variables, Verdict
 from engine.core.player import Fail, Judge, Played, Player, Throw, Watch
 from engine.core.replay import same
 from engine.core.timing import span
-from engine.feel.values import number_text
 
 MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -125,7 +125,7 @@ def _give(player: Player, fact: Mapping[str, Json]) -> Difference | None:
         case {"message": str(name)}:
             ttl = fact.get("ttl")
             lifetime = span(ttl) if isinstance(ttl, str) else None
-            player.publish(name, _key(fact.get("key")), variables, lifetime)
+            player.publish(name, key_text(fact.get("key")), variables, lifetime)
         case {"signal": str(name)}:
             player.broadcast(name, variables)
         case {"advance": str(duration)}:
@@ -163,15 +163,6 @@ def _verdict(fact: Mapping[str, Json]) -> Verdict:
         else:
             reasons.append(Reason(code=str(reason), message=str(reason)))
     return Verdict(ruling=Ruling(str(fact["is"])), reasons=tuple(reasons), engine="scenario")
-
-
-def _key(key: Json) -> str:
-    """Return a correlation key as text: 7, 7.0 and "7" are the same."""
-    if key is None:
-        return ""
-    if isinstance(key, int | Decimal) and not isinstance(key, bool):
-        return number_text(key)
-    return str(key)
 
 
 # --- expectations -------------------------------------------------------------------------------------
