@@ -1,4 +1,6 @@
-"""BPMN in a few lines: `draw(text)` returns the XML that a Camunda 8 modeller would write; `tests/process/layout.mjs` adds the picture.
+"""BPMN in a few lines: `draw(text)` returns the XML that a Camunda 8 modeller would write, without the picture.
+
+`tests/process/layout.mjs` adds the picture.
 
     start Start
     service Work  type=work; retries=5; in item = order.id; out done = result
@@ -9,14 +11,16 @@
     Enough -> Work default
 
 An element is `kind Id  property; property …`; what stands indented below `sub` or `esub` is inside it.
-Kinds: start end task service user rule receive call sub esub xor or and race catch throw boundary.
+Kinds: start end task manual service send user rule receive call sub esub xor or and race catch throw boundary.
 Triggers: `duration=PT1H`, `date=…`, `cycle=…`, `message=name; key=expr`, `signal=`, `error=`, `escalation=`,
-`condition=`, `terminate`. Boundaries: `on=Host`, `parallel` when not interrupting. Loops: `each=items; as=item;
-into=results; collect=expr; until=expr; sequential`. Gateways: `policy=package; policyInput=expr`.
+`condition=`, `terminate`. User tasks: `assignee`, `groups`, `users`, `form`, `due`. Boundaries: `on=Host`,
+`parallel` when not interrupting. Loops: `each=items; as=item; into=results; collect=expr;
+until=expr; sequential`. Gateways: `policy=package; policyInput=expr`.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from itertools import pairwise
 from xml.sax.saxutils import quoteattr
@@ -25,7 +29,9 @@ TAGS = {
     "start": "startEvent",
     "end": "endEvent",
     "task": "task",
+    "manual": "manualTask",
     "service": "serviceTask",
+    "send": "sendTask",
     "user": "userTask",
     "rule": "businessRuleTask",
     "receive": "receiveTask",
@@ -220,8 +226,7 @@ def _extensions(node: Node) -> list[str]:
         )
     if node.kind == "user":
         found.append("<zeebe:userTask />")
-        if node.has("assignee"):
-            found.append(f"<zeebe:assignmentDefinition assignee={_value(node.get('assignee'))} />")
+        found += _assignment(node)
     properties = [name for name in ("policy", "policyInput") if node.has(name)]
     if properties:
         items = "".join(
@@ -231,6 +236,25 @@ def _extensions(node: Node) -> list[str]:
         found.append(f"<zeebe:properties>{items}</zeebe:properties>")
     inside = "".join(found)
     return [f"<bpmn:extensionElements>{inside}</bpmn:extensionElements>"] if found else []
+
+
+def _assignment(node: Node) -> list[str]:
+    """Return who a user task is for, its form, when it is due."""
+    who = "".join(
+        f" {attribute}={_value(node.get(name))}"
+        for name, attribute in (
+            ("assignee", "assignee"),
+            ("groups", "candidateGroups"),
+            ("users", "candidateUsers"),
+        )
+        if node.has(name)
+    )
+    found = [f"<zeebe:assignmentDefinition{who} />"] if who else []
+    if node.has("form"):
+        found.append(f"<zeebe:formDefinition formId={_value(node.get('form'))} />")
+    if node.has("due"):
+        found.append(f"<zeebe:taskSchedule dueDate={_value(node.get('due'))} />")
+    return found
 
 
 def _trigger(node: Node, roots: dict[str, str]) -> list[str]:
@@ -267,7 +291,7 @@ def _reference(node: Node, kind: str, attribute: str, roots: dict[str, str]) -> 
     value = node.get(kind)
     reference = ""
     if value:
-        name = f"{kind.capitalize()}_{value}"
+        name = f"{kind.capitalize()}_{re.sub(r'[^A-Za-z0-9]', '_', value)}"
         roots[name] = f'  <bpmn:{kind} id="{name}" name="{value}" {attribute}="{value}" />'
         if attribute == "name":
             roots[name] = f'  <bpmn:{kind} id="{name}" name="{value}" />'
