@@ -1,6 +1,6 @@
 // Gives BPMN files a picture: `node layout.mjs FILE…` rewrites each file as bpmn-js would save it.
 //
-// Every process is laid out by bpmn-auto-layout; several processes of a file become pools, one below the other;
+// Every process is laid out by bpmn-auto-layout; pools stand one below the other;
 // the inside of a sub-process gets a plane of its own (it is drawn collapsed). A file that bpmn-moddle reads with
 // a warning is left as it is, and the script fails. Needs: npm i bpmn-moddle@10 zeebe-bpmn-moddle@2 bpmn-auto-layout@1
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -60,23 +60,42 @@ function plane(scope, elements) {
   return moddle.create('bpmndi:BPMNDiagram', { id: `Diagram_${scope.id}`, plane: shown });
 }
 
-/** One pool for each process, one below the other. */
-function pools(definitions, pictures) {
-  const participants = processesOf(definitions).map((process) =>
-    moddle.create('bpmn:Participant', { id: `Pool_${process.id}`, name: process.name ?? process.id, processRef: process }));
-  const collaboration = moddle.create('bpmn:Collaboration', { id: 'Collaboration_1', participants });
-  definitions.rootElements.unshift(collaboration);
+/** The pools one below the other, those of others as empty bands, and the messages between them as straight lines. */
+function pools(collaboration, pictures) {
   const elements = [];
+  const width = Math.max(...[...pictures.values()].map((inside) => extent(inside).width)) + LABEL + 60;
   let y = 80;
-  for (const [index, participant] of participants.entries()) {
-    const inside = pictures[index];
-    const box = extent(inside);
+  for (const participant of collaboration.participants) {
+    const inside = pictures.get(participant.processRef?.id) ?? [];
+    const box = inside.length ? extent(inside) : { x: 0, y: 0, height: 0 };
     for (const element of inside) move(element, 160 + LABEL + 30 - box.x, y + 30 - box.y);
-    const bounds = moddle.create('dc:Bounds', { x: 160, y, width: box.width + LABEL + 60, height: box.height + 60 });
+    const bounds = moddle.create('dc:Bounds', { x: 160, y, width, height: box.height + 60 });
     elements.push(moddle.create('bpmndi:BPMNShape', { bpmnElement: participant, isHorizontal: true, bounds }), ...inside);
     y += box.height + 60 + GAP;
   }
+  for (const flow of collaboration.messageFlows ?? []) {
+    const [from, to] = [flow.sourceRef, flow.targetRef].map((end) => elements.find((e) => e.bpmnElement === end).bounds);
+    const x = Math.min(from.x + from.width, to.x + to.width, Math.max(from.x, to.x) + 18);
+    const down = from.y < to.y;
+    const waypoint = [
+      { x, y: down ? from.y + from.height : from.y },
+      { x, y: down ? to.y : to.y + to.height },
+    ].map((point) => moddle.create('dc:Point', point));
+    elements.push(moddle.create('bpmndi:BPMNEdge', { bpmnElement: flow, waypoint }));
+  }
   return plane(collaboration, elements);
+}
+
+/** The collaboration of the file, or a new one with a pool for each of several processes. */
+function collaborationOf(definitions) {
+  const drawn = definitions.rootElements.find((element) => element.$type === 'bpmn:Collaboration');
+  const processes = processesOf(definitions);
+  if (drawn || processes.length === 1) return drawn;
+  const participants = processes.map((process) =>
+    moddle.create('bpmn:Participant', { id: `Pool_${process.id}`, name: process.name ?? process.id, processRef: process }));
+  const made = moddle.create('bpmn:Collaboration', { id: 'Collaboration_1', participants });
+  definitions.rootElements.unshift(made);
+  return made;
 }
 
 /** Pictures refer to another copy of the elements: let them refer to ours. */
@@ -90,21 +109,21 @@ function rebind(definitions, elements) {
 async function redraw(file) {
   const xml = readFileSync(file, 'utf8');
   const definitions = await read(xml);
-  definitions.rootElements = definitions.rootElements.filter((element) => element.$type !== 'bpmn:Collaboration');
-  const top = [];
+  const collaboration = collaborationOf(definitions);
+  const top = new Map();
   const inner = [];
   for (const process of processesOf(definitions)) {
     const elements = await picture(xml, process.id);
     rebind(definitions, elements);
-    const inside = scopes(process);
-    for (const [scope, ids] of inside) {
+    for (const [scope, ids] of scopes(process)) {
       const own = elements.filter((element) => ids.has(element.bpmnElement.id));
-      if (scope === process.id) top.push(own);
+      if (scope === process.id) top.set(process.id, own);
       else inner.push(plane(findScope(process, scope), own));
     }
   }
   const [process] = processesOf(definitions);
-  definitions.diagrams = [top.length > 1 ? pools(definitions, top) : plane(process, top[0]), ...inner];
+  const first = collaboration ? pools(collaboration, top) : plane(process, top.get(process.id));
+  definitions.diagrams = [first, ...inner];
   definitions.exporter = 'bpmn-js';
   writeFileSync(file, (await moddle.toXML(definitions, { format: true })).xml);
 }
