@@ -18,6 +18,7 @@ from engine.core.scenario import Difference, play
 
 TESTS = Path(__file__).parents[1]
 FOLDERS = (TESTS / "core" / "diagrams", TESTS / "process" / "people")
+TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
 EVENTS = {
     "startEvent": "start event",
     "endEvent": "end event",
@@ -38,14 +39,12 @@ class Played:
 
     @property
     def reached(self) -> set[str]:
-        """Ids of the elements that began or completed; an event counts when it fired."""
-        found = {
-            event.element
-            for step in self.steps
-            for event in step.events
-            if isinstance(event, ElementActivated | ElementCompleted)
-        }
-        return {element for element in found if element in self.elements}
+        """Ids of the activities and gateways that began, and of the events that fired."""
+        events = [event for step in self.steps for event in step.events]
+        fired = {event.element for event in events if isinstance(event, ElementCompleted)}
+        began = {event.element for event in events if isinstance(event, ElementActivated)}
+        known = {id_ for id_ in fired | began if id_ in self.elements}
+        return {id_ for id_ in known if id_ in fired or split(self.elements[id_])[1] not in EVENTS}
 
 
 @cache
@@ -119,6 +118,8 @@ def _below(element: etree._Element) -> Iterator[str]:
     """Yield the element and what is inside it, but not the flow nodes of a sub-process."""
     namespace, name = split(element)
     yield name if namespace == BPMN else f"zeebe:{name}"
+    if (element.get(TYPE) or "").endswith("tFormalExpression"):  # which is an expression
+        yield from ("formalExpression", "expression")
     for child in element:
         if (isinstance(child.tag, str) and not child.get("id", "").strip()) or _is_part(child):
             yield from _below(child)
