@@ -86,9 +86,20 @@ class DoctorSettings(_Section):
 
 
 class PolicySettings(_Section):
-    backend: Literal["embedded", "opa"] = "embedded"
-    url: str = "http://127.0.0.1:8181"
-    timeout_s: Annotated[float, Field(gt=0, le=60)] = 2.0
+    backend: Literal["embedded", "opa"] = Field(
+        default="embedded", description="Where policies are evaluated."
+    )
+    url: str = Field(default="http://127.0.0.1:8181", description="OPA server, for backend = opa.")
+    timeout_s: Annotated[float, Field(gt=0, le=60)] = Field(
+        default=2.0, description="Seconds for one answer; later is an error, and closed."
+    )
+    token_env: str = Field(
+        default="", description="Variable of the environment that holds the OPA server's token."
+    )
+    ca_file: str = Field(
+        default="",
+        description="PEM file of the authority that signed the OPA server's certificate.",
+    )
 
 
 class SecuritySettings(_Section):

@@ -12,19 +12,23 @@ allow if count(deny) == 0
 # METADATA
 # title: Results are missing
 deny contains {"code": "MISSING_FACT", "msg": "there are no gate results to look at", "path": "/gates/results"} if {
-	not is_array(input.gates.results)
+	not results_are_known
 }
+
+results_are_known if is_array(input.gates.results)
 
 # METADATA
 # title: A result that is none of the three
-deny contains {"code": "UNKNOWN_RESULT", "msg": sprintf("gate %s ended with %v", [gate.name, object.get(gate, "result", "nothing")]), "path": sprintf("/gates/results/%d", [index])} if {
+deny contains {"code": "UNKNOWN_RESULT", "msg": sprintf("gate %s ended with %v", [object.get(gate, "name", "without a name"), object.get(gate, "result", "nothing")]), "path": sprintf("/gates/results/%d", [index])} if {
 	some index, gate in input.gates.results
-	not gate.result in {"ok", "failed", "na"}
+	not is_known(gate)
 }
+
+is_known(gate) if gate.result in {"ok", "failed", "na"}
 
 # METADATA
 # title: Nothing is left out without a reason
-deny contains {"code": "UNEXPLAINED_NA", "msg": sprintf("gate %s does not say why it does not apply", [gate.name]), "path": sprintf("/gates/results/%d", [index])} if {
+deny contains {"code": "UNEXPLAINED_NA", "msg": sprintf("gate %s does not say why it does not apply", [object.get(gate, "name", "without a name")]), "path": sprintf("/gates/results/%d", [index])} if {
 	some index, gate in input.gates.results
 	gate.result == "na"
 	object.get(gate, "reason_code", "") == ""
@@ -32,8 +36,10 @@ deny contains {"code": "UNEXPLAINED_NA", "msg": sprintf("gate %s does not say wh
 
 # METADATA
 # title: A verified task without its commit
-deny contains {"code": "NO_EVIDENCE", "msg": sprintf("task %s is verified, but no commit is named", [task.task]), "path": "/tasks"} if {
+deny contains {"code": "NO_EVIDENCE", "msg": sprintf("task %s is verified, but no commit is named", [object.get(task, "task", "without a name")]), "path": "/tasks"} if {
 	some task in input.tasks
 	task.state == "verified"
-	not is_string(task.commit)
+	not names_commit(task)
 }
+
+names_commit(task) if is_string(task.commit)

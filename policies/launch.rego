@@ -21,9 +21,11 @@ deny contains {"code": "MISSING_FACT", "msg": sprintf("nothing is known about %s
 
 # METADATA
 # title: Nobody can do the work
-deny contains {"code": "UNKNOWN_TOOL", "msg": sprintf("no worker or plugin is known for tool %v", [input.task.tool]), "path": "/task/tool"} if {
-	not input.selection.kind in {"worker", "plugin"}
+deny contains {"code": "UNKNOWN_TOOL", "msg": sprintf("no worker or plugin is known for tool %v", [object.get(input, ["task", "tool"], "without a name")]), "path": "/task/tool"} if {
+	not kind_is_known
 }
+
+kind_is_known if input.selection.kind in {"worker", "plugin"}
 
 # METADATA
 # title: A declared path leaves the repository or is git's own

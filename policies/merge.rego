@@ -45,7 +45,7 @@ deny contains {"code": "GATES", "msg": sprintf("the gates ended with %v", [objec
 	not input.gates.result == "ok"
 }
 
-deny contains {"code": "GATE", "msg": sprintf("required gate %s ended with %v", [gate.name, object.get(gate, "result", "nothing")]), "path": sprintf("/gates/results/%d", [index])} if {
+deny contains {"code": "GATE", "msg": sprintf("required gate %s ended with %v", [object.get(gate, "name", "without a name"), object.get(gate, "result", "nothing")]), "path": sprintf("/gates/results/%d", [index])} if {
 	some index, gate in input.gates.results
 	not gate.required == false
 	not gate_is_open(gate)
@@ -55,11 +55,13 @@ gate_is_open(gate) if gate.result == "ok"
 
 # METADATA
 # title: A required gate of the configuration did not run
-deny contains {"code": "GATE_MISSING", "msg": sprintf("gate %s has no result for this commit", [gate.name]), "path": "/gates/results"} if {
+deny contains {"code": "GATE_MISSING", "msg": sprintf("gate %s has no result for this commit", [object.get(gate, "name", "without a name")]), "path": "/gates/results"} if {
 	some gate in input.settings.gates
 	gate.stage == "pre_merge"
-	not gate.name in {result.name | some result in input.gates.results; result.commit == input.candidate.commit}
+	not has_result(gate)
 }
+
+has_result(gate) if gate.name in {result.name | some result in input.gates.results; result.commit == input.candidate.commit}
 
 # METADATA
 # title: A source is not a verified task
@@ -80,5 +82,7 @@ deny contains {"code": "UNDECLARED_WRITE", "msg": sprintf("%s was written withou
 deny contains reason if some reason in security.deny
 
 deny contains {"code": "NO_TIER", "msg": "no gate tier was decided", "path": "/tier/max_level"} if {
-	not is_number(input.tier.max_level)
+	not tier_is_known
 }
+
+tier_is_known if is_number(input.tier.max_level)

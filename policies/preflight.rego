@@ -29,7 +29,7 @@ has_tasks if {
 
 # METADATA
 # title: A task that cannot be verified is never done
-deny contains {"code": "NO_VERIFICATION", "msg": sprintf("task %s names no verification command", [task.id]), "path": sprintf("/waves/%d", [wave.number])} if {
+deny contains {"code": "NO_VERIFICATION", "msg": sprintf("task %s names no verification command", [object.get(task, "id", "without an id")]), "path": sprintf("/waves/%d", [wave.number])} if {
 	some wave in input.waves
 	some task in wave.tasks
 	not task.verification.command

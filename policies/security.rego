@@ -14,12 +14,16 @@ allow if count(deny) == 0
 # METADATA
 # title: The change cannot be read
 deny contains {"code": "MISSING_FACT", "msg": "the changed files are not known", "path": "/candidate/changed"} if {
-	not is_array(input.candidate.changed)
+	not changes_are_known
 }
 
+changes_are_known if is_array(input.candidate.changed)
+
 deny contains {"code": "MISSING_FACT", "msg": "the security level is not known", "path": "/settings/security/level"} if {
-	not input.settings.security.level in {"minimal", "standard", "strict"}
+	not level_is_known
 }
+
+level_is_known if input.settings.security.level in {"minimal", "standard", "strict"}
 
 # METADATA
 # title: The change is too large to be searched for secrets

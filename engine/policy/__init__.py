@@ -18,11 +18,11 @@ from typing import Any
 import orjson
 
 from engine.core.model import Json, Verdict
-from engine.errors import UsageError
-from engine.policy.embedded import Embedded, RegoError
+from engine.policy.backends import Backend, RegoError, ServerSettings
+from engine.policy.embedded import Embedded
 from engine.policy.verdicts import failed, judge
 
-__all__ = ["PolicySet"]
+__all__ = ["PolicySet", "ServerSettings"]
 
 _PACKAGE = re.compile(r"[a-z_][A-Za-z0-9_]*(\.[a-z_][A-Za-z0-9_]*)*")
 DEADLINE_S = 5.0
@@ -31,7 +31,7 @@ DEADLINE_S = 5.0
 class PolicySet:
     """The policies of a bundle on one back end; `digest` is the SHA-256 (hex) over paths and texts."""
 
-    def __init__(self, backend: Embedded, digest: str, deadline_s: float) -> None:
+    def __init__(self, backend: Backend, digest: str, deadline_s: float) -> None:
         self.digest = digest
         self._backend = backend
         self._deadline_s = deadline_s
@@ -43,20 +43,23 @@ class PolicySet:
         modules: Mapping[str, str],
         data: Mapping[str, Json] | None = None,
         *,
-        backend: str = "embedded",
+        server: ServerSettings | None = None,
         deadline_s: float = DEADLINE_S,
     ) -> PolicySet:
-        """Return the policies `modules` (path → Rego text) with `data`.
+        """Return the policies `modules` (path → Rego text) with `data`, in this process or on an OPA server.
 
-        Raises DefinitionError naming file and line, UsageError for a back end that is not there.
+        Raises DefinitionError naming file and line, EnvironmentFailure when the server does not answer.
         """
-        if backend != "embedded":
-            raise UsageError(
-                f"policy back end {backend!r} is not there",
-                expected="embedded",
-                where="policy.backend",
-            )
-        return cls(Embedded(modules, data or {}), policy_digest(modules), deadline_s)
+        digest = policy_digest(modules)
+        if server is None:
+            return cls(Embedded(modules, data or {}), digest, deadline_s)
+        from engine.policy.opa import OpaServer
+
+        return cls(OpaServer(modules, data or {}, digest, server), digest, deadline_s)
+
+    def close(self) -> None:
+        """Give up what the back end holds open."""
+        self._backend.close()
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -79,7 +82,7 @@ class PolicySet:
             document = self._within_time(package, text)
         except (RegoError, TypeError, ValueError) as error:
             return failed(
-                "EVALUATION",
+                error.code if isinstance(error, RegoError) else "EVALUATION",
                 str(error),
                 engine=name,
                 bundle=self.digest,
@@ -109,7 +112,7 @@ class PolicySet:
 class _Asker:
     """One thread that evaluates, one question at a time; lost once a question was not answered in time."""
 
-    def __init__(self, backend: Embedded) -> None:
+    def __init__(self, backend: Backend) -> None:
         self.is_lost = False
         self._backend = backend
         self._question: tuple[str, str] | None = None

@@ -8,10 +8,14 @@ from dataclasses import dataclass
 
 from engine.bpmn.model import Finding
 from engine.errors import DefinitionError
-from engine.policy.embedded import Embedded, RegoError
+from engine.policy.backends import RegoError
+from engine.policy.embedded import Embedded
 
 _PACKAGE = re.compile(r"^package\s+([\w.]+)", re.MULTILINE)
 _TEST = re.compile(r"^(test_\w+)", re.MULTILINE)
+_NEGATED = re.compile(  # a call, or `in`, which is one, with a member that may be missing
+    r"^\s*not\s+(?:[\w.]+\([^#\n]*\b\w+[.\[]|\w+[.\[][^#\n]*\sin\s)"
+)
 _DECIDES = re.compile(r"^(default\s+)?(allow|deny)\b", re.MULTILINE)
 
 
@@ -78,6 +82,15 @@ def _shape(path: str, text: str) -> Iterator[Finding]:
             path, 1, "missing-default", "allow has no default, so it can be undefined",
             "Write: default allow := false",
         )  # fmt: skip
+    for number, line in enumerate(text.splitlines(), 1):
+        if _NEGATED.match(line):
+            yield _finding(
+                path,
+                number,
+                "negated-call",
+                "this is undefined, and denies nothing, when a member that it looks at is missing",
+                "Write a rule of its own (known if …) and: not known",
+            )
     if re.search(r"^default\s+allow\s*:?=\s*true", text, re.MULTILINE):
         yield _finding(
             path, 1, "open-default", "allow is true by default", "Write: default allow := false"

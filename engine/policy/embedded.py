@@ -12,27 +12,13 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from typing import Any
 
+import orjson
 import regorus
 
 from engine.bpmn.model import Finding
 from engine.core.model import Json
 from engine.errors import DefinitionError
-
-#: functions whose answer is not in the input, or that reach outside
-IMPURE = (
-    "http.",
-    "opa.runtime",
-    "net.lookup",
-    "rand.",
-    "uuid.rfc4122",
-    "trace",
-    "time.now_ns",
-    "rego.parse_module",
-)
-
-
-class RegoError(Exception):
-    """An evaluation failed; the message is one line for people."""
+from engine.policy.backends import IMPURE, RegoError, impure_finding
 
 
 class Embedded:
@@ -52,6 +38,9 @@ class Embedded:
     def session(self) -> Session:
         """Return what answers questions in the calling thread, and in no other."""
         return Session(self._compile())
+
+    def close(self) -> None:
+        """Nothing is held open."""
 
     def _compile(self) -> Any:  # Any: regorus has no types
         engine = regorus.Engine()
@@ -102,19 +91,11 @@ def _sha256(text: str) -> str:
 
 
 def _impure(engine: Any) -> Iterator[Finding]:
-    for module in json.loads(engine.get_ast_as_json()):
+    for module in orjson.loads(engine.get_ast_as_json()):
         file = module["source"]["file"]
         for name, line in _calls(module["ast"]):
             if name.startswith(IMPURE):
-                yield Finding(
-                    file=file,
-                    line=line,
-                    severity="error",
-                    rule="impure-builtin",
-                    element=name,
-                    message=f"{name} gives answers that replay cannot repeat",
-                    hint="Let the diagram pass what you need as input.",
-                )
+                yield impure_finding(file, line, name)
 
 
 def _calls(node: Any) -> Iterator[tuple[str, int]]:

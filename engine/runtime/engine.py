@@ -8,9 +8,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import entry_points
@@ -25,7 +26,7 @@ from engine.core.reach import reach
 from engine.errors import DefinitionError, UsageError
 from engine.handlers import Handlers
 from engine.ledger import EntryType
-from engine.policy import PolicySet
+from engine.policy import PolicySet, ServerSettings
 from engine.runtime.carrying import Carrying, OnStart, Watch
 from engine.runtime.conductor import Clock
 from engine.runtime.home import ignore
@@ -290,7 +291,8 @@ class Engine:
             contracts=self.contracts(),
             **rest,
         )
-        ended = carrying.carry_out()
+        with closing(carrying.policies):
+            ended = carrying.carry_out()
         report = report_of(store, run)
         write_report(self.project.home / "runs" / run, report)
         return RunResult(run=run, status=work.status(ended), report=report, waiting=ended.waiting)
@@ -312,11 +314,17 @@ class Engine:
         return newest.id if (created.body or {}).get("graph") == graph else None
 
     def policies(self, definitions: Definitions) -> PolicySet:
-        """Return the policies of `definitions` on the configured back end. Raises DefinitionError."""
+        """Return the policies of `definitions` on the configured back end. Raises DefinitionError, EnvironmentFailure."""
         policy = self.settings.policy
-        return PolicySet.load(
-            definitions.policies, backend=policy.backend, deadline_s=policy.timeout_s
-        )
+        server = None
+        if policy.backend == "opa":
+            server = ServerSettings(
+                url=policy.url,
+                timeout_s=policy.timeout_s,
+                token=os.environ.get(policy.token_env, "") if policy.token_env else "",
+                ca_file=policy.ca_file,
+            )
+        return PolicySet.load(definitions.policies, server=server, deadline_s=policy.timeout_s)
 
 
 def load_handlers() -> Handlers:

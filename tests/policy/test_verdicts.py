@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from engine.core.model import Reason, Ruling
-from engine.errors import DefinitionError, UsageError
+from engine.errors import DefinitionError
 from engine.policy import PolicySet
 from engine.policy.authoring import lint, run_tests
 from engine.policy.verdicts import judge
@@ -113,11 +113,6 @@ def test_text_that_is_no_rego_is_refused_naming_file_and_line() -> None:
         PolicySet.load({"p.rego": "package p\nallow if {\n"})
 
 
-def test_a_back_end_that_is_not_there_is_refused_not_replaced() -> None:
-    with pytest.raises(UsageError, match="back end"):
-        PolicySet.load({"p.rego": "package p"}, backend="opa")
-
-
 def shipped(*, tests: bool) -> dict[str, str]:
     return {
         path.name: path.read_text("utf-8")
@@ -134,6 +129,26 @@ def test_the_shipped_policies_hold_their_tests() -> None:
 
 def test_the_shipped_policies_have_no_findings() -> None:
     assert lint(shipped(tests=False)) == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "findings"),
+    [
+        ("not is_number(input.tier.level)", ["negated-call"]),
+        ('not startswith(input.paths[0], "x")', ["negated-call"]),
+        ('not input.level in {"a", "b"}', ["negated-call"]),
+        ("not tier_is_known", []),
+        ("not source in sources", []),
+        ("not gate_is_open(gate)", []),
+        ("not input.commit == input.other", []),
+    ],
+)
+def test_a_negated_call_that_denies_nothing_on_opa_is_found(rule: str, findings: list[str]) -> None:
+    text = f"package p\ndefault allow := false\ndeny contains 1 if {{\n\t{rule}\n}}\n"
+    helpers = (
+        "source := 1\nsources := {1}\ntier_is_known if true\ngate_is_open(g) if g\ngate := 1\n"
+    )
+    assert [f.rule for f in lint({"p.rego": text + helpers}) if f.rule != "unreadable"] == findings
 
 
 @pytest.mark.parametrize("package", ["preflight", "launch", "merge", "security", "compliance"])
