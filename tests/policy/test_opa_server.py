@@ -23,7 +23,7 @@ from engine.errors import DefinitionError, EnvironmentFailure, UsageError
 from engine.policy import PolicySet, ServerSettings
 from engine.policy.opa import OpaServer
 from engine.shipped import folder
-from tests.policy.conftest import free_port, opa_binary
+from tests.opa import free_port, opa_binary
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
