@@ -17,6 +17,7 @@ from engine.cli.common import AsJson
 if TYPE_CHECKING:
     from engine.cli.scenario_files import Report
     from engine.core.model import Json
+    from engine.core.scenario import Difference
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -109,10 +110,28 @@ def _tell(reports: Sequence[Report]) -> None:
         if report.invalid:
             show.line(show.plain(f"    {report.invalid}"))
         for difference in report.differences:
-            expected, got = _text(difference.expected), _text(difference.got)
-            show.line(show.plain(f"    {difference.what}: expected {expected}, but got {got}"))
+            for told in _difference(difference):
+                show.line(show.plain(f"    {told}"))
+        for note in report.notes:
+            show.line(show.plain(f"    note: {note}"))
     passed = sum(report.is_ok for report in reports)
     show.line(f"{passed} of {len(reports)} scenarios hold")
+
+
+def _difference(difference: Difference) -> list[str]:
+    """Return what to print: one line, and for a path both ways from where they part."""
+    expected, got = difference.expected, difference.got
+    if difference.what != "path" or not isinstance(expected, list) or not isinstance(got, list):
+        return [f"{difference.what}: expected {_text(expected)}, but got {_text(got)}"]
+    same = next((n for n, (a, b) in enumerate(zip(expected, got, strict=False)) if a != b), None)
+    at = min(len(expected), len(got)) if same is None else same
+    after = f"after {got[at - 1]} " if at else ""
+    wanted, came = (str(way[at]) if at < len(way) else "nothing more" for way in (expected, got))
+    return [
+        f"path: {after}expected {wanted}, but got {came}",
+        f"  expected {' → '.join(map(str, expected))}",
+        f"  got      {' → '.join(map(str, got))}",
+    ]
 
 
 def _plain(value: Json) -> object:

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from engine.cli.scenario_notes import notes
 from engine.contracts import Contracts
 from engine.core.definitions import Definitions
+from engine.core.process import Step
 from engine.core.scenario import Difference, Scenario, play
 from engine.errors import DefinitionError, UsageError
 from engine.shipped import folder
@@ -31,6 +33,7 @@ class Report:
 
     file: Path
     differences: tuple[Difference, ...] = ()
+    notes: tuple[str, ...] = ()  #: what may have led to the differences
     invalid: str = ""
 
     @property
@@ -63,7 +66,10 @@ def run(file: Path) -> Report:
     try:
         scenario = read(file)
         definitions, judge = load(file, scenario)
-        return Report(file=file, differences=play(scenario, definitions, judge))
+        steps: list[Step] = []
+        differences = play(scenario, definitions, judge, steps.append)
+        why = notes(scenario, definitions, steps) if differences else ()
+        return Report(file=file, differences=differences, notes=why)
     except (DefinitionError, UsageError) as error:
         return Report(file=file, invalid=str(error))
 

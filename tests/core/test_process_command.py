@@ -56,6 +56,64 @@ def test_some_differ(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert 'end: expected "Other", but got "End"' in capsys.readouterr().out
 
 
+STOPS = """
+start Start
+service Work  type=work
+user Ask
+end End
+Start -> Work -> Ask -> End
+"""
+
+
+@pytest.mark.parametrize(
+    ("scenario", "told"),
+    [
+        (
+            {"jobs": {"wrok": [{}]}, "expect": {"end": "End", "path": ["Start", "Work", "End"]}},
+            [
+                'end: expected "End", but got null',
+                "path: after Start expected Work, but got nothing more",
+                "  expected Start → Work → End",
+                "  got      Start",
+                "note: not finished: Work",
+                'note: no task of the diagram has the type "wrok"; did you mean work?',
+            ],
+        ),
+        (
+            {"jobs": {"work": [{"fail": 3}]}, "expect": {"counts": {"Wrok": 1}}},
+            [
+                "counts.Wrok: expected 1, but got 0",
+                "note: not finished: Work",
+                'note: incident JOB_FAILED: "Work" (Work): no retries are left; the last attempt failed '
+                "(scenario): the scenario lets this attempt fail",
+                'note: "Wrok" is no element of the diagram; did you mean Work?',
+            ],
+        ),
+        (
+            {"jobs": {"work": [{}]}, "facts": [{"complete": "Ask"}], "expect": {"path": ["Start"]}},
+            [
+                "path: after Start expected nothing more, but got Work",
+                "  expected Start",
+                "  got      Start → Work → Ask → End",
+            ],
+        ),
+    ],
+    ids=["a misspelt job", "an incident", "a longer path"],
+)
+def test_a_difference_says_where_and_why(
+    folder: Path,
+    scenario: dict[str, object],
+    told: list[str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (folder / "stops.bpmn").write_bytes(draw(STOPS))
+    file = folder / "stops.json"
+    file.write_text(json.dumps({"process": "p", **scenario}))
+    assert process.test([file]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.removeprefix("    ") for line in lines[1:-1]] == told
+
+
 @pytest.mark.parametrize(
     ("content", "told"),
     [
