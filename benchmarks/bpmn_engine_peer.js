@@ -1,6 +1,6 @@
 // The task of bench_engine.py on bpmn-engine, in memory; the diagram is read once. Usage: node FILE COUNT
 const { Engine } = require('bpmn-engine');
-const { BpmnModdle } = require('bpmn-moddle');
+const BpmnModdle = require('bpmn-moddle');
 const elements = require('bpmn-elements');
 const { default: serialize, TypeResolver } = require('moddle-context-serializer');
 
