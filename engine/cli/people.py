@@ -25,7 +25,17 @@ Answers = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to `app`."""
-    for command in (tasks, complete, approve, incidents, resolve, retry, instances, stop):
+    for command in (
+        tasks,
+        complete,
+        approve,
+        incidents,
+        resolve,
+        retry,
+        message,
+        instances,
+        stop,
+    ):
         app.command()(command)
 
 
@@ -82,6 +92,35 @@ def retry(
 ) -> int:
     """Try a task again that stands in an incident."""
     return _answer(project, run_id, "resolve", task, None, as_json)
+
+
+def message(
+    name: Annotated[str, typer.Argument(help="Name of the message, as its catch event has it.")],
+    key: Annotated[str, typer.Option("--key", help="Correlation key, as text.")] = "",
+    variable: Annotated[
+        list[str] | None, typer.Option("--var", help="Variable as name=JSON; repeat for more.")
+    ] = None,
+    ttl: Annotated[
+        int, typer.Option(min=0, help="Keep it so many seconds for those that do not wait yet.")
+    ] = 0,
+    project: ProjectFolder = HERE,
+    run_id: RunOption = None,
+    as_json: AsJson = False,
+) -> int:
+    """Publish a message to the instances of a run; without a time to live it is lost when nobody waits."""
+    from engine.errors import UsageError
+
+    body: dict[str, Any] = {"name": name, "key": key, "ttl_s": ttl, "by": _person()}  # Any: JSON
+    body["variables"] = variables(variable or ())
+    engine = open_engine(project)
+    with engine.store() as store:
+        row = engine.find_run(store, run_id)
+        if row.is_finished:
+            raise UsageError(f"run {row.id} has ended ({row.status})", hint="See `engine status`.")
+        number = store.send_command(row.id, "message", body, datetime.now(UTC))
+    told = f"run {row.id}: published {name}. If no engine runs, go on with: engine resume {row.id}"
+    _tell_sent(row.id, "message", number, told, as_json=as_json)
+    return 0
 
 
 def stop(
@@ -278,12 +317,19 @@ def _waits(opened: Open) -> dict[str, list[str]]:
         "timers": [f"{key} at {due.isoformat()}" for key, due in sorted(opened.timers.items())],
         "user_tasks": sorted(opened.tasks),
         "incidents": sorted(opened.incidents),
+        "messages": [f"{e.name} for key {e.correlation_key}" for e in opened.messages.values()],
         "children": sorted(opened.children),
     }
 
 
 def _told(opened: Open) -> str:
-    names = {"jobs": "job", "timers": "timer", "user_tasks": "person", "incidents": "incident"}
+    names = {
+        "jobs": "job",
+        "timers": "timer",
+        "user_tasks": "person",
+        "incidents": "incident",
+        "messages": "message",
+    }
     waits = _waits(opened)
     told = [f"{word} {key}" for kind, word in names.items() for key in waits[kind][:4]]
     if waits["children"]:

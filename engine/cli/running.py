@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -17,6 +17,7 @@ from engine.cli.common import HERE, AsJson, ProjectFolder, open_engine
 if TYPE_CHECKING:
     from engine.runtime.carrying import Watch
     from engine.runtime.engine import RunResult
+    from engine.runtime.pending import Waiting
 
 EXIT = {"completed": 0, "failed": 1, "blocked": 1, "stopped": 1, "waiting": 4}
 
@@ -95,13 +96,23 @@ def tell(result: RunResult, *, as_json: bool) -> int:
 
 def _tell_waiting(result: RunResult) -> None:
     for item in result.waiting:
-        verb = "complete" if item.kind == "approval" else "resolve"
         show.line(
             f"[yellow]waiting[/] {item.kind} {show.plain(item.element)}: {show.plain(item.text)}"
         )
-        show.line(show.plain(f"        engine {verb} {item.instance}/{item.key}"))
+        show.line(show.plain(f"        engine {_VERBS[item.kind]}{_named(item)}"))
     if result.waiting:
         show.line(f"then: engine resume {result.run}")
+
+
+_VERBS: Final = {
+    "approval": "complete ",
+    "incident": "resolve ",
+    "message": "message NAME --key KEY",
+}
+
+
+def _named(item: Waiting) -> str:
+    return "" if item.kind == "message" else f"{item.instance}/{item.key}"
 
 
 def _object(text: str | None) -> Mapping[str, Any]:

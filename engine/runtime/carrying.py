@@ -91,6 +91,7 @@ class Carrying:
             clock=self.clock,
             watch=self.watch,
         )
+        world.connect(conductor.publish)
         if self.on_start is not None:
             self.on_start(conductor, self.run)
         try:

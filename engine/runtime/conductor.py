@@ -18,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from engine.core.definitions import Definitions
+from engine.core.messages import Message, PostOffice, key_text
 from engine.core.model import (
     ROOT_INSTANCE,
     BpmnErrorThrown,
@@ -39,6 +40,10 @@ from engine.core.model import (
     JobCompleted,
     JobCreated,
     JobFailed,
+    Json,
+    MessageCorrelated,
+    MessageSubscribed,
+    MessageUnsubscribed,
     RunId,
     SignalBroadcast,
     SignalThrown,
@@ -53,10 +58,10 @@ from engine.core.model import (
 from engine.core.process import Instance, advance, start
 from engine.errors import BpmnError, ContractError, DefinitionError, IntegrityError
 from engine.handlers import Activation, DeliveryWorld, Handlers, World
-from engine.ledger import Draft, EntryType, event_to_json, note, turn
+from engine.ledger import Draft, EntryType, event_to_json, note, read_turn, turn
 from engine.runtime.pending import Open, Waiting, local_key, waiting_in
 from engine.runtime.recorder import Recorder
-from engine.store import Change, CommandTaken, InstanceClosed, InstanceOpened
+from engine.store import Change, CommandTaken, InstanceClosed, InstanceOpened, InstanceRow
 
 COMMAND_POLL_S = 0.25
 PATIENCE = timedelta(seconds=150)  #: longer than the longest pause between two attempts
@@ -99,6 +104,19 @@ class Ended:
     waiting: tuple[Waiting, ...] = ()
 
 
+@dataclass
+class _Asked:
+    """What people and other processes asked for in one round: facts, and the record of their asking."""
+
+    facts: list[tuple[str, Fact]] = field(default_factory=list)
+    drafts: list[Draft] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+
+    def record(self, kind: str, body: Mapping[str, Json], answer: str, at: datetime) -> None:
+        record: dict[str, Json] = {"kind": kind, "body": body, "answer": answer}
+        self.drafts.append(note(EntryType.COMMAND_RECEIVED, at, record))
+
+
 class Conductor:
     """Carries the instances of one run until the root ends, everything waits for people, or it is told to stop."""
 
@@ -135,6 +153,9 @@ class Conductor:
         self._due: list[tuple[datetime, str, str]] = []
         self._running: dict[str, asyncio.Task[None]] = {}
         self._inbox: asyncio.Queue[tuple[str, Fact]] = asyncio.Queue()
+        self._office = PostOffice()
+        self._mail: list[Mapping[str, Json]] = []
+        self._published: set[str] = set()
         self._ended: Ended | None = None
         self._stopping = False
         self._looked_at = 0.0
@@ -165,6 +186,7 @@ class Conductor:
                         where=f"entry {recorded.seq}",
                         hint="Run `engine ledger verify` and `engine replay`; nothing was changed.",
                     )
+        self._read_mail(rows)
         live = {row.instance for row in rows}
         for instance, opened in self._open.items():
             for child, request in opened.children.items():
@@ -197,9 +219,9 @@ class Conductor:
         """Carry on until an end is reached; cancels what still runs before it returns."""
         try:
             while self._ended is None:
-                batch = await self._next_batch()
-                if batch:
-                    await self._take(batch)
+                batch, asked = await self._next_batch()
+                if batch or asked.drafts:
+                    await self._take(batch, asked)
                 elif self._ended is None and self._is_idle():
                     self._ended = self._idle_end()
             return self._ended
@@ -213,18 +235,25 @@ class Conductor:
             self._ended = Ended(state="stopped")
         self._inbox.put_nowait(("", SignalBroadcast(at=self._clock.now(), name="")))
 
+    def publish(self, message: Mapping[str, Json]) -> None:
+        """Publish {id, name, key, variables, ttl_s} inside the run; a message of an id that was published is not again."""
+        self._mail.append(message)
+        self._inbox.put_nowait(("", SignalBroadcast(at=self._clock.now(), name="")))
+
     def waiting(self) -> tuple[Waiting, ...]:
         """Return what only a person can go on with."""
         return waiting_in(self._open)
 
     # ---- one round
 
-    async def _next_batch(self) -> list[tuple[str, Fact]]:
-        """Wait for facts, a due timer or the next look at commands; return all facts that are there."""
+    async def _next_batch(self) -> tuple[list[tuple[str, Fact]], _Asked]:
+        """Wait for facts, a due timer or the next look at commands; return all facts that are there, and what people
+        and other processes asked for."""
+        asked = _Asked()
         batch = self._due_timers()
         if not batch and self._inbox.empty():
             if self._is_idle() and not self._commands_wait():
-                return []
+                return [], asked
             timeout = self._poll_s()
             try:
                 batch.append(await asyncio.wait_for(self._inbox.get(), timeout))
@@ -232,15 +261,18 @@ class Conductor:
                 batch.extend(self._due_timers())
         while not self._inbox.empty():
             batch.append(self._inbox.get_nowait())
+        mail, self._mail = self._mail, []
+        for message in mail:
+            self._deliver(message, asked)
         if self._commands_wait():
-            batch.extend(await self._take_commands())
-        return [item for item in batch if item[0]]
+            self._take_commands(asked)
+        return [item for item in [*batch, *asked.facts] if item[0]], asked
 
-    async def _take(self, batch: Sequence[tuple[str, Fact]]) -> None:
-        """Advance every fact and what follows from it, commit all turns together, then act."""
+    async def _take(self, batch: Sequence[tuple[str, Fact]], asked: _Asked) -> None:
+        """Advance every fact and what follows from it, commit all turns and what asked for them together, then act."""
         queue = deque(batch)
-        drafts: list[Draft] = []
-        changes: list[Change] = []
+        drafts: list[Draft] = list(asked.drafts)
+        changes: list[Change] = list(asked.changes)
         effects: list[tuple[str, Event]] = []
         while queue:
             instance, fact = queue.popleft()
@@ -331,7 +363,16 @@ class Conductor:
                             SignalBroadcast(at=self._clock.now(), name=name, variables=variables),
                         )
                     )
+            case MessageSubscribed():
+                now = self._clock.now()
+                process = self._open[instance].process
+                found = self._office.subscribe(InstanceId(instance), process, event, now)
+                if found is not None:
+                    queue.append((instance, found.fact(now)))
+            case MessageUnsubscribed(subscription=key):
+                self._office.unsubscribe(InstanceId(instance), key)
             case InstanceEnded():
+                self._office.forget(InstanceId(instance))
                 self._end_instance(instance, event, queue, changes)
             case JobCreated() | JobCancelled() | TimerScheduled():
                 effects.append((instance, event))
@@ -473,33 +514,73 @@ class Conductor:
         self._looked_at = now
         return bool(self._recorder.store.commands(self._run))
 
-    async def _take_commands(self) -> list[tuple[str, Fact]]:
-        """Turn commands of other processes (`engine stop`, `approve`, `retry`) into facts; each is recorded."""
-        facts: list[tuple[str, Fact]] = []
-        drafts: list[Draft] = []
-        changes: list[Change] = []
+    def _take_commands(self, asked: _Asked) -> None:
+        """Turn commands of other processes (`engine stop`, `complete`, `message`) into facts; each is recorded."""
         for command in self._recorder.store.commands(self._run):
             now = self._clock.now()
             body = command.body
+            asked.changes.append(CommandTaken(command=command.id))
+            if command.kind == "message":
+                self._deliver({**body, "id": f"command-{command.id}"}, asked)
+                continue
             answered = "taken"
             if command.kind == "stop":
                 self.stop(force=bool(body.get("force")))
             elif command.kind in {"approve", "resolve"}:
                 fact = self._personal_fact(command.kind, body, now)
                 answered = "taken" if fact else "nothing waits under that name"
-                facts.extend([fact] if fact else [])
+                asked.facts.extend([fact] if fact else [])
             else:
                 answered = "unknown command"
-            drafts.append(
-                note(
-                    EntryType.COMMAND_RECEIVED,
-                    now,
-                    {"kind": command.kind, "body": body, "answer": answered},
+            asked.record(command.kind, body, answered, now)
+
+    # ---- messages
+
+    def _deliver(self, body: Mapping[str, Json], asked: _Asked) -> None:
+        """Hand a message to those that wait for it, and keep it while it lives."""
+        now = self._clock.now()
+        message = _message(body, now)
+        if message.id in self._published:
+            return
+        self._published.add(message.id)
+        found = self._office.publish(message, now)
+        asked.facts += [(item.instance, item.fact(now)) for item in found]
+        kept = "kept" if message.is_kept(now) else "nobody waits for it"
+        answered = f"taken by {len(found)}" if found else kept
+        asked.record("message", body, answered, now)
+
+    def _read_mail(self, rows: Sequence[InstanceRow]) -> None:
+        """After a kill: know again who waits for messages, and which messages are kept."""
+        store, now = self._recorder.store, self._clock.now()
+        kept = []
+        for entry in store.entries(self._run, types=(EntryType.COMMAND_RECEIVED,)):
+            command = entry.body or {}
+            body = command.get("body")
+            if command.get("kind") == "message" and isinstance(body, Mapping):
+                message = _message(body, entry.at)
+                self._published.add(message.id)
+                kept += [message] if message.is_kept(now) else []
+        for message in kept:  # nobody waits yet, so nothing is handed out twice
+            self._office.publish(message, now)
+        if kept:
+            self._note_taken()
+        for row in rows:
+            for event in self._open[row.instance].messages.values():
+                found = self._office.subscribe(
+                    InstanceId(row.instance), self._open[row.instance].process, event, now
                 )
-            )
-            changes.append(CommandTaken(command=command.id))
-        await self._recorder.commit(drafts, changes)
-        return facts
+                if found is not None:
+                    self._inbox.put_nowait((row.instance, found.fact(now)))
+
+    def _note_taken(self) -> None:
+        """Tell the office which processes had which messages, of all instances that ever were."""
+        processes: dict[str, str] = {}
+        for entry in self._recorder.store.entries(self._run, types=(EntryType.INSTANCE_TURN,)):
+            fact = read_turn(entry).fact
+            if isinstance(fact, InstanceStarted):
+                processes[entry.instance] = fact.process
+            elif isinstance(fact, MessageCorrelated):
+                self._office.taken(fact.message, processes[entry.instance])
 
     def _personal_fact(
         self, kind: str, body: Mapping[str, object], now: datetime
@@ -559,6 +640,18 @@ class Conductor:
             task.cancel()
         if running:
             await asyncio.gather(*running, return_exceptions=True)
+
+
+def _message(body: Mapping[str, Json], published: datetime) -> Message:
+    ttl_s, variables = body.get("ttl_s"), body.get("variables")
+    lives = isinstance(ttl_s, int) and ttl_s > 0
+    return Message(
+        id=str(body.get("id")),
+        name=str(body.get("name")),
+        key=key_text(body.get("key")),
+        variables=variables if isinstance(variables, Mapping) else {},
+        expires=published + timedelta(seconds=int(str(ttl_s))) if lives else None,
+    )
 
 
 def _failure(error: Exception) -> Failure:

@@ -25,6 +25,9 @@ from engine.core.model import (
     JobCompleted,
     JobCreated,
     JobFailed,
+    MessageCorrelated,
+    MessageSubscribed,
+    MessageUnsubscribed,
     TimerCancelled,
     TimerFired,
     TimerScheduled,
@@ -53,6 +56,7 @@ class Open:
     verdicts: dict[str, VerdictRequested] = field(default_factory=dict)
     children: dict[str, ChildRequested] = field(default_factory=dict)
     incidents: dict[str, IncidentRaised] = field(default_factory=dict)
+    messages: dict[str, MessageSubscribed] = field(default_factory=dict)
 
     def apply(self, fact: Fact, events: Sequence[Event]) -> None:
         """Fold one turn: what the fact answered is closed, what the events ask for is open."""
@@ -72,6 +76,8 @@ class Open:
                 self.children.pop(key, None)
             case IncidentResolved(incident=key):
                 self.incidents.pop(key, None)
+            case MessageCorrelated(subscription=key):
+                self.messages.pop(key, None)
             case _:
                 pass
         for event in events:
@@ -103,18 +109,22 @@ class Open:
                 self.incidents[key] = event
             case IncidentCancelled(incident=key):
                 self.incidents.pop(key, None)
+            case MessageSubscribed(subscription=key):
+                self.messages[key] = event
+            case MessageUnsubscribed(subscription=key):
+                self.messages.pop(key, None)
             case _:
                 pass
 
 
 @dataclass(frozen=True, kw_only=True)
 class Waiting:
-    """Something only a person can give: a user task or a decision about an incident."""
+    """Something only a person or another system can give: a user task, a decision about an incident, a message."""
 
     instance: str
     element: str
     key: str
-    kind: str  #: approval or incident
+    kind: str  #: approval, incident or message
     text: str
     task: str = ""  #: task of the task graph that the instance works on
     assignee: str = ""
@@ -131,11 +141,15 @@ class Waiting:
 
 
 def waiting_in(instances: Mapping[str, Open]) -> tuple[Waiting, ...]:
-    """Return what only a person can go on with, in the order of the instances."""
+    """Return what only people or other systems can go on with, in the order of the instances."""
     return tuple(
         item
         for instance, opened in instances.items()
-        for item in (*_approvals(instance, opened), *_incidents(instance, opened))
+        for item in (
+            *_approvals(instance, opened),
+            *_incidents(instance, opened),
+            *_messages(instance, opened),
+        )
     )
 
 
@@ -148,6 +162,22 @@ def look(store: Store, run: str) -> dict[str, Open]:
             opened.apply(turn.fact, turn.events)
         found[row.instance] = opened
     return found
+
+
+def _messages(instance: str, opened: Open) -> list[Waiting]:
+    return [
+        Waiting(
+            instance=instance,
+            element=key.partition("#")[0],
+            key=key,
+            kind="message",
+            text=f"{event.name} for key {event.correlation_key}"
+            if event.correlation_key
+            else event.name,
+            task=opened.task,
+        )
+        for key, event in opened.messages.items()
+    ]
 
 
 def task_of(variables: Variables) -> str:

@@ -52,6 +52,11 @@ class GeneralWorld:
         self._recorder = recorder
         self._clock = clock
         self._redact = Redactor()
+        self._post: Callable[[Mapping[str, Json]], None] | None = None
+
+    def connect(self, post: Callable[[Mapping[str, Json]], None]) -> None:
+        """Let messages be published inside the run by `post`."""
+        self._post = post
 
     @property
     def run(self) -> str:
@@ -75,6 +80,15 @@ class GeneralWorld:
         line = self._redact.text(f"{self._clock.now().isoformat()} {subject}: {text}".strip())
         await asyncio.to_thread(_append_line, notices, line)
         return {"notified": True}
+
+    async def publish(
+        self, job: Job, name: str, key: Json, variables: Variables, ttl_s: int
+    ) -> Variables:
+        """Return {published: id}; the message goes to instances of this run, once for each id."""
+        assert self._post is not None  # connected before anything is dispatched
+        message: dict[str, Json] = {"id": job.key, "name": name, "key": key, "ttl_s": ttl_s}
+        self._post({**message, "variables": variables})
+        return {"published": job.key}
 
     async def run_command(self, job: Job, command: str, timeout_s: int) -> Variables:
         """Return {command: {result, exit_code, reason, output}}; run in the project's folder."""

@@ -125,3 +125,69 @@ def test_only_what_the_diagram_needs_becomes_part_of_the_run(place: Project) -> 
     (place.root / "other.bpmn").write_text("not even XML", "utf-8")
     (place.root / "table.dmn").write_text("broken too", "utf-8")
     assert place.engine("process", "run", "order.bpmn").code == 4
+
+
+PAYING = """
+start Start
+receive Pay  message=paid; key=order
+end End
+Start -> Pay -> End
+"""
+
+
+def test_a_message_from_outside_goes_to_the_instance_with_its_key(place: Project) -> None:
+    (place.root / "pay.bpmn").write_bytes(draw(PAYING))
+    begun = place.engine("process", "run", "pay.bpmn", "--var", "order=7", "--json")
+    assert begun.code == 4
+    assert [(w["kind"], w["text"]) for w in begun.json["waiting"]] == [
+        ("message", "paid for key 7")
+    ]
+    run = begun.json["run"]
+    place.engine("message", "paid", "--key", "8")
+    assert place.engine("resume", run, "--json").json["status"] == "waiting", "of another order"
+    place.engine("message", "paid", "--key", "7", "--var", "by=card")
+    ended = place.engine("resume", run, "--json")
+    assert (ended.code, ended.json["variables"]) == (0, {"order": 7, "by": "card"})
+    assert place.engine("replay", run).code == 0
+
+
+EARLY = """
+start Start
+and Fork
+service Tell  type=message.publish; header name=paid; header ttl_seconds=TTL; in correlation_key = order; in message_variables = {by: "card"}
+service Wait  type=command.run; header command=sleep 1
+receive Pay  message=paid; key=order
+and Join
+end End
+Start -> Fork
+Fork -> Tell -> Join
+Fork -> Wait -> Pay -> Join
+Join -> End
+"""
+
+
+@pytest.mark.parametrize(("ttl_s", "status"), [("60", "completed"), ("0", "waiting")])
+def test_a_message_is_kept_for_its_time_to_live_and_no_longer(
+    place: Project, ttl_s: str, status: str
+) -> None:
+    (place.root / "early.bpmn").write_bytes(draw(EARLY.replace("TTL", ttl_s)))
+    begun = place.engine("process", "run", "early.bpmn", "--var", "order=7.0", "--json")
+    assert begun.json["status"] == status
+    if status == "completed":
+        assert begun.json["variables"]["by"] == "card"
+
+
+def test_a_kept_message_outlives_the_engine(place: Project) -> None:
+    (place.root / "late.bpmn").write_bytes(
+        draw(
+            PAYING.replace("-> Pay", "-> Approve -> Pay").replace(
+                "receive", "user Approve\nreceive"
+            )
+        )
+    )
+    run = place.engine("process", "run", "late.bpmn", "--var", "order=7", "--json").json["run"]
+    place.engine("message", "paid", "--key", "7", "--ttl", "600", "--var", "by=card")
+    assert place.engine("resume", run, "--json").json["status"] == "waiting", "for the person still"
+    place.engine("complete", "Approve")
+    ended = place.engine("resume", run, "--json")
+    assert (ended.json["status"], ended.json["variables"]["by"]) == ("completed", "card")
