@@ -33,6 +33,7 @@ def register(app: typer.Typer) -> None:
         resolve,
         retry,
         message,
+        signal,
         instances,
         stop,
     ):
@@ -120,6 +121,31 @@ def message(
         number = store.send_command(row.id, "message", body, datetime.now(UTC))
     told = f"run {row.id}: published {name}. If no engine runs, go on with: engine resume {row.id}"
     _tell_sent(row.id, "message", number, told, as_json=as_json)
+    return 0
+
+
+def signal(
+    name: Annotated[str, typer.Argument(help="Name of the signal, as its catch event has it.")],
+    variable: Annotated[
+        list[str] | None, typer.Option("--var", help="Variable as name=JSON; repeat for more.")
+    ] = None,
+    project: ProjectFolder = HERE,
+    run_id: RunOption = None,
+    as_json: AsJson = False,
+) -> int:
+    """Broadcast a signal to the instances of a run that wait for it at that moment."""
+    from engine.errors import UsageError
+
+    body: dict[str, Any] = {"name": name, "by": _person()}  # Any: JSON
+    body["variables"] = variables(variable or ())
+    engine = open_engine(project)
+    with engine.store() as store:
+        row = engine.find_run(store, run_id)
+        if row.is_finished:
+            raise UsageError(f"run {row.id} has ended ({row.status})", hint="See `engine status`.")
+        number = store.send_command(row.id, "signal", body, datetime.now(UTC))
+    told = f"run {row.id}: signal {name}. If no engine runs, go on with: engine resume {row.id}"
+    _tell_sent(row.id, "signal", number, told, as_json=as_json)
     return 0
 
 

@@ -108,11 +108,12 @@ _VERBS: Final = {
     "approval": "complete ",
     "incident": "resolve ",
     "message": "message NAME --key KEY",
+    "event": "signal NAME",
 }
 
 
 def _named(item: Waiting) -> str:
-    return "" if item.kind == "message" else f"{item.instance}/{item.key}"
+    return "" if item.kind in ("message", "event") else f"{item.instance}/{item.key}"
 
 
 def _object(text: str | None) -> Mapping[str, Any]:

@@ -242,7 +242,23 @@ class Conductor:
 
     def waiting(self) -> tuple[Waiting, ...]:
         """Return what only a person can go on with."""
-        return waiting_in(self._open)
+        return (*waiting_in(self._open), *self._events())
+
+    def _events(self) -> list[Waiting]:
+        """Return who waits for a signal or a condition: the ledger says so only when it has happened."""
+        return [
+            Waiting(
+                instance=instance,
+                element=wait.element,
+                key=wait.key,
+                kind="event",
+                text=f"waits for a {wait.kind}",
+                task=self._open[instance].task,
+            )
+            for instance, value in self._instances.items()
+            for wait in value.waiting
+            if wait.kind in ("signal", "condition")
+        ]
 
     # ---- one round
 
@@ -530,9 +546,18 @@ class Conductor:
                 fact = self._personal_fact(command.kind, body, now)
                 answered = "taken" if fact else "nothing waits under that name"
                 asked.facts.extend([fact] if fact else [])
+            elif command.kind == "signal":
+                asked.facts.extend(self._signal(body, now))
             else:
                 answered = "unknown command"
             asked.record(command.kind, body, answered, now)
+
+    def _signal(self, body: Mapping[str, object], now: datetime) -> list[tuple[str, Fact]]:
+        """Broadcast a signal to every instance; it has no effect where nobody waits for it."""
+        given = body.get("variables")
+        variables: Variables = given if isinstance(given, Mapping) else {}
+        signal = SignalBroadcast(at=now, name=str(body.get("name", "")), variables=variables)
+        return [(instance, signal) for instance in self._instances]
 
     # ---- messages
 
@@ -614,7 +639,7 @@ class Conductor:
         due = [due for opened in self._open.values() for due in opened.timers.values()]
         if self._stopping or not due:
             return True
-        return bool(self.waiting()) and min(due) > self._clock.now() + PATIENCE
+        return bool(waiting_in(self._open)) and min(due) > self._clock.now() + PATIENCE
 
     def _idle_end(self) -> Ended:
         if self._stopping:

@@ -124,7 +124,7 @@ class Waiting:
     instance: str
     element: str
     key: str
-    kind: str  #: approval, incident or message
+    kind: str  #: approval, incident, message, or event: a signal or a condition
     text: str
     task: str = ""  #: task of the task graph that the instance works on
     assignee: str = ""

@@ -191,3 +191,25 @@ def test_a_kept_message_outlives_the_engine(place: Project) -> None:
     place.engine("complete", "Approve")
     ended = place.engine("resume", run, "--json")
     assert (ended.json["status"], ended.json["variables"]["by"]) == ("completed", "card")
+
+
+RINGING = """
+start Start
+catch Bell  signal=bell
+catch Ready  condition=count >= 2
+end End
+Start -> Bell -> Ready -> End
+"""
+
+
+def test_a_signal_from_outside_reaches_who_waits_for_it(place: Project) -> None:
+    (place.root / "ring.bpmn").write_bytes(draw(RINGING))
+    begun = place.engine("process", "run", "ring.bpmn", "--var", "count=1")
+    assert begun.code == 4
+    assert "waits for a signal" in begun.out
+    place.engine("signal", "door", "--var", "count=9")
+    place.engine("signal", "bell", "--var", "count=2")
+    ended = place.engine("resume", "--json")
+    assert (ended.code, ended.json["variables"]) == (0, {"count": 2})
+    assert place.engine("replay").code == 0
+    assert place.engine("signal", "bell").code == 2, "nobody waits any more"

@@ -29,6 +29,8 @@ What to know about the meaning:
 - Outputs of a multi-instance activity are in the order of the items, whatever the order in which they were done.
 - A message is kept for its time to live and goes to each process once; 7, 7.0 and "7" are the same key.
 - A timer whose date is past fires at once. An interrupting event cancels jobs; their late answers have no effect.
+- A run takes messages from outside with `engine message NAME --key KEY --ttl SECONDS --var name=value`, from its own processes with
+  the job type `message.publish`, and signals with `engine signal NAME`.
 - A pool is a process: start it by its process id or by the name of the pool. Pools that are not executable are drawn only.
 """
 
