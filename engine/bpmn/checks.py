@@ -181,9 +181,10 @@ def _check_choice(
         )
     if len(node.outgoing) < 2:
         return
+    refused = {finding.element for finding in collector.findings}  # a condition that is no FEEL
     for id_ in node.outgoing:
         flow = scope.flows[id_]
-        if flow.condition is None and id_ != node.default:
+        if flow.condition is None and id_ != node.default and id_ not in refused:
             collector.about(
                 node,
                 "flow-without-condition",

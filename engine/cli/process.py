@@ -108,7 +108,8 @@ def _tell(reports: Sequence[Report]) -> None:
         word = "ok" if report.is_ok else "invalid" if report.invalid else "differs"
         show.line(f"{show.coloured(word)}  {report.file}")
         if report.invalid:
-            show.line(show.plain(f"    {report.invalid}"))
+            for told in report.invalid.splitlines():
+                show.line(show.plain(f"    {told}"))
         for difference in report.differences:
             for told in _difference(difference):
                 show.line(show.plain(f"    {told}"))

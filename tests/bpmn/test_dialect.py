@@ -205,6 +205,14 @@ def test_a_refused_element_is_said_once_and_not_its_flows_too() -> None:
     ]
 
 
+def test_a_condition_that_is_no_feel_is_said_once() -> None:
+    condition = "<bpmn:conditionExpression>=a &lt;</bpmn:conditionExpression></bpmn:sequenceFlow>"
+    flow = '<bpmn:sequenceFlow id="f3" sourceRef="m" targetRef="e"'
+    gateway = '<bpmn:exclusiveGateway id="m" default="f2" />'
+    xml = chain(gateway, more=f"{flow}>{condition}")
+    assert [rule for rule, _ in refusals(xml)] == ["feel-error"]
+
+
 @pytest.mark.parametrize(
     ("inside", "collection", "element", "into"),
     [

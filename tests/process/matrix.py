@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from engine.bpmn import dialect
+from engine.bpmn import dialect, zeebe
 from tests.process import reached
 
 ROOT = Path(__file__).parents[2]
@@ -110,13 +110,17 @@ def _named(scenarios: Iterable[str]) -> str:
 
 
 def _extensions() -> Iterator[str]:
-    yield "## Camunda 8 extensions\n"
+    yield "## Extensions of Camunda 8, Camunda 7 and SpiffWorkflow\n"
     yield "| extension | scenarios |"
     yield "|---|---|"
     for name, scenarios in sorted(reached.by_tag().items()):
-        if name.startswith("zeebe:"):
+        if ":" in name:
             yield f"| `{name}` | {_named(scenarios)} |"
-    yield "\nEvery other extension of Camunda 8, Camunda 7 or SpiffWorkflow is read where its meaning is the same beyond doubt, or"
+    quiet = sorted(
+        f"`zeebe:{name}`" for name in zeebe.KNOWN if f"zeebe:{name}" not in reached.by_tag()
+    )
+    yield f"\nRead without a scenario of its own, for people and tools around a run: {', '.join(quiet)}."
+    yield "\nEvery other extension is read where its meaning is the same beyond doubt, or"
     yield "refused as `unknown-extension`."
 
 

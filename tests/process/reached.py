@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lxml import etree
 
+from engine.bpmn.extensions import PREFIXES
 from engine.bpmn.xml import BPMN, split
 from engine.cli import scenario_files
 from engine.core.model import ElementActivated, ElementCompleted
@@ -117,7 +118,7 @@ def _tags(item: Played) -> Iterator[str]:
 def _below(element: etree._Element) -> Iterator[str]:
     """Yield the element and what is inside it, but not the flow nodes of a sub-process."""
     namespace, name = split(element)
-    yield name if namespace == BPMN else f"zeebe:{name}"
+    yield name if namespace == BPMN else f"{PREFIXES.get(namespace, 'other')}:{name}"
     if (element.get(TYPE) or "").endswith("tFormalExpression"):  # which is an expression
         yield from ("formalExpression", "expression")
     for child in element:
