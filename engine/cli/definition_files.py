@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.core import definitions
+from engine.core.definitions import inspect
 from engine.errors import UsageError
 from engine.shipped import bundle_of, definitions_around
 
@@ -32,11 +32,16 @@ def findings(files: Sequence[Path]) -> list[Finding]:
 
     What lies in a folder belongs together; a folder called `process` belongs to the bundle it lies in.
     """
+    from engine.runtime.engine import load_handlers
+    from engine.runtime.jobs import job_findings
+
+    handlers = load_handlers()
     wanted = {str(file) for file in files}
     found: dict[Finding, None] = {}
     for root in dict.fromkeys(bundle_of(file) for file in files):
         own = [file for file in files if bundle_of(file) == root]
         paths = {path.resolve(): path for path in (*definitions_around(own[0]), *own)}
-        told = definitions.check({str(path): path.read_bytes() for path in paths.values()})
-        found.update(dict.fromkeys(item for item in told if item.file in wanted))
+        told, loaded = inspect({str(path): path.read_bytes() for path in paths.values()})
+        jobs = job_findings(loaded, handlers, delivers=True)
+        found.update(dict.fromkeys(item for item in (*told, *jobs) if item.file in wanted))
     return sorted(found)

@@ -75,6 +75,35 @@ def lint(
     return 3 if any(finding.severity == "error" for finding in findings) else 0
 
 
+@app.command()
+def templates(
+    folder: Annotated[Path, typer.Option("--output", "-o", help="Folder to write them to.")],
+    as_json: AsJson = False,
+) -> int:
+    """Write an element template for each job type: what a designer picks from the modeller's menu."""
+    from engine.errors import EnvironmentFailure
+    from engine.runtime.engine import load_handlers
+    from engine.runtime.templates import templates as made
+
+    written = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, template in made(load_handlers()).items():
+            text = json.dumps(template, indent=2, ensure_ascii=False) + "\n"
+            (folder / name).write_text(text, "utf-8")
+            written.append(str(folder / name))
+    except OSError as error:
+        raise EnvironmentFailure(
+            "the templates cannot be written", where=str(folder), got=error.strerror or ""
+        ) from error
+    if as_json:
+        show.as_json("process-templates", {"written": written})
+    else:
+        show.line(f"wrote {len(written)} element templates to {show.plain(folder)}")
+        show.line("Camunda Modeler reads them from .camunda/element-templates beside the diagram.")
+    return 0
+
+
 def _as_json(reports: Sequence[Report]) -> dict[str, object]:
     passed = sum(report.is_ok for report in reports)
     return {

@@ -104,6 +104,12 @@ def check(files: Mapping[str, bytes]) -> tuple[Finding, ...]:
     return tuple(sorted(findings))
 
 
+def inspect(files: Mapping[str, bytes]) -> tuple[tuple[Finding, ...], Definitions]:
+    """Return what `Definitions.load` would refuse, and what could be read all the same, for further checks only."""
+    findings, definitions = _loaded(files, needs_policies=True)
+    return tuple(sorted(findings)), definitions
+
+
 def bundle_digest(files: Mapping[str, bytes]) -> str:
     """Return the hex SHA-256 over `path NUL digest LF` lines in path order."""
     lines = (f"{path}\0{hashlib.sha256(files[path]).hexdigest()}\n" for path in sorted(files))

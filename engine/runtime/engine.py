@@ -18,18 +18,18 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from engine.bpmn.model import ServiceTask
 from engine.contracts import Contracts
 from engine.core.definitions import Definitions
 from engine.core.model import Variables
 from engine.core.reach import reach
-from engine.errors import DefinitionError, UsageError
+from engine.errors import UsageError
 from engine.handlers import Handlers
 from engine.ledger import EntryType
 from engine.policy import PolicySet, ServerSettings
 from engine.runtime.carrying import Carrying, OnStart, Watch
 from engine.runtime.conductor import Clock
 from engine.runtime.home import ignore
+from engine.runtime.jobs import check_jobs
 from engine.runtime.pending import Waiting
 from engine.runtime.proof import recorded_definitions
 from engine.runtime.report import report_of, write_report
@@ -299,7 +299,7 @@ class Engine:
 
     def _checked(self, definitions: Definitions, *, delivers: bool) -> Definitions:
         """Return the definitions when every job type they ask for is there and fits. Raises DefinitionError."""
-        check_job_types(definitions, load_handlers(), delivers=delivers)
+        check_jobs(definitions, load_handlers(), delivers=delivers)
         return definitions
 
     def _completed_run(self, store: Store, feature: str, graph: str) -> str | None:
@@ -338,29 +338,6 @@ def load_handlers() -> Handlers:
 
         joined.join(handlers)
     return joined
-
-
-def check_job_types(definitions: Definitions, handlers: Handlers, *, delivers: bool) -> None:
-    """Refuse a diagram that asks for work that nobody can do, or not in a run of this kind. Raises DefinitionError."""
-    for process in definitions.processes.values():
-        for element in process.elements.values():
-            node = element.node
-            if not isinstance(node, ServiceTask) or node.job.type.is_feel:
-                continue
-            spec = handlers.find(node.job.type.text)
-            if spec is None:
-                raise DefinitionError(
-                    f"{node.label} asks for job type {node.job.type.text}",
-                    where=str(node.position),
-                    expected=f"one of {', '.join(sorted(handlers.specs))}",
-                    hint="Choose one of these in the modeller, or install the package that has it.",
-                )
-            if spec.delivers and not delivers:
-                raise DefinitionError(
-                    f"{node.label} asks for job type {spec.type}, which works on the repository of a feature",
-                    where=str(node.position),
-                    hint="Start the bundle with `engine run --feature NAME`, or choose another job type.",
-                )
 
 
 def definitions_of(file: Path) -> Definitions:

@@ -1,0 +1,85 @@
+"""Job types and diagrams: who can do what a service task asks for, and what it must say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+
+from engine.bpmn.model import Finding, ServiceTask
+from engine.core.definitions import BundleError, Definitions
+from engine.handlers import Handlers, HandlerSpec
+
+
+def check_jobs(definitions: Definitions, handlers: Handlers, *, delivers: bool) -> None:
+    """Refuse a bundle that asks for work that nobody can do. Raises BundleError with every finding.
+
+    `delivers`: the run has a feature's repository to work on.
+    """
+    findings = tuple(job_findings(definitions, handlers, delivers=delivers))
+    if findings:
+        raise BundleError(findings)
+
+
+def job_findings(
+    definitions: Definitions, handlers: Handlers, *, delivers: bool
+) -> Iterator[Finding]:
+    """Yield what is wrong with the service tasks of `definitions`: unknown job types, headers that are missing or
+    not among the choices, and, without a repository, job types that work on one."""
+    for process in definitions.processes.values():
+        for element in process.elements.values():
+            node = element.node
+            if isinstance(node, ServiceTask) and not node.job.type.is_feel:
+                yield from _of_task(node, handlers, delivers=delivers)
+
+
+def _of_task(node: ServiceTask, handlers: Handlers, *, delivers: bool) -> Iterator[Finding]:
+    spec = handlers.find(node.job.type.text)
+    if spec is None:
+        near = get_close_matches(node.job.type.text, handlers.specs, n=3) or sorted(handlers.specs)
+        yield _finding(
+            node,
+            "unknown-job-type",
+            f"asks for job type {node.job.type.text}, which nobody can do",
+            f"Choose one of {', '.join(near)}, or install the package that has it.",
+        )
+        return
+    if spec.delivers and not delivers:
+        yield _finding(
+            node,
+            "needs-a-feature",
+            f"asks for job type {spec.type}, which works on the repository of a feature",
+            "Start the bundle with `engine run --feature NAME`, or choose another job type.",
+        )
+    yield from _of_headers(node, spec)
+
+
+def _of_headers(node: ServiceTask, spec: HandlerSpec) -> Iterator[Finding]:
+    given = node.job.headers
+    mapped = {mapping.target for mapping in node.inputs}
+    for header in spec.headers:
+        if header.required and header.name not in given and header.name not in mapped:
+            yield _finding(
+                node,
+                "missing-header",
+                f'does not say "{header.name}", which {spec.type} needs',
+                f"Add the header. {header.help}",
+            )
+        elif header.choices and given.get(header.name, header.choices[0]) not in header.choices:
+            yield _finding(
+                node,
+                "header-choice",
+                f'says "{header.name}" = {given[header.name]!r}, which {spec.type} does not know',
+                f"Choose one of {', '.join(header.choices)}.",
+            )
+
+
+def _finding(node: ServiceTask, rule: str, message: str, hint: str) -> Finding:
+    return Finding(
+        file=node.position.file,
+        line=node.position.line,
+        severity="error",
+        rule=rule,
+        element=node.id,
+        message=f"{node.label} {message}",
+        hint=hint,
+    )
