@@ -22,15 +22,28 @@ codes(input_) := {reason.code | some reason in merge.deny with input as input_}
 
 test_a_verified_gated_candidate_may_merge if merge.allow with input as good
 
-test_an_empty_input_is_denied if not merge.allow with input as {}
+test_an_empty_input_is_denied if merge.allow == false with input as {}
+
+test_a_missing_fact_is_named if {
+	paths := {reason.path | some reason in merge.deny with input as {}; reason.code == "MISSING_FACT"}
+	{"/candidate", "/gates", "/tasks", "/tier", "/settings"} - paths == set()
+}
 
 test_every_missing_fact_is_denied if {
 	every name in ["candidate", "gates", "tasks", "tier", "settings"] {
-		not merge.allow with input as object.remove(good, [name])
+		"MISSING_FACT" in codes(object.remove(good, [name]))
 	}
 }
 
 test_a_conflict_is_denied if codes(change("/candidate/clean", false)) == {"NO_CANDIDATE"}
+
+test_a_candidate_without_its_ids_is_denied if {
+	every name in ["commit", "old", "tree"] {
+		"NO_CANDIDATE" in codes(change(sprintf("/candidate/%s", [name]), null))
+	}
+}
+
+test_a_candidate_without_sources_is_denied if codes(change("/candidate/sources", [])) == {"NO_CANDIDATE"}
 
 test_gates_on_another_commit_are_denied if codes(change("/gates/commit", "9")) == {"OTHER_COMMIT"}
 
@@ -49,3 +62,24 @@ test_an_undeclared_write_is_denied if codes(change("/candidate/undeclared", ["b.
 test_what_security_denies_is_denied if codes(change("/candidate/changed/0/mode", "160000")) == {"SUBMODULE"}
 
 test_a_missing_tier_is_denied if codes(change("/tier", {"tier": "L0"})) == {"NO_TIER"}
+
+test_a_gate_that_only_warns_does_not_close if {
+	merge.allow with input as json.patch(good, [
+		{"op": "replace", "path": "/gates/results/0/result", "value": "failed"},
+		{"op": "replace", "path": "/gates/results/0/required", "value": false},
+	])
+}
+
+test_a_gate_of_another_stage_is_not_awaited if {
+	final := {"name": "final", "stage": "final", "tier": "L0", "enforcement": "block"}
+	merge.allow with input as json.patch(good, [{"op": "add", "path": "/settings/gates/-", "value": final}])
+}
+
+test_a_gate_result_of_another_commit_does_not_count if codes(change("/gates/results/0/commit", "9")) == {"GATE_MISSING"}
+
+test_undeclared_writes_only_warn_where_the_manifest_warns if {
+	merge.allow with input as json.patch(good, [
+		{"op": "replace", "path": "/candidate/undeclared", "value": ["b.py"]},
+		{"op": "replace", "path": "/settings/manifest/enforcement", "value": "warn"},
+	])
+}

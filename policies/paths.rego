@@ -48,3 +48,12 @@ matches(path, "lock files") if {
 	parts := split(lower(path), "/")
 	parts[count(parts) - 1] in {"package-lock.json", "yarn.lock", "pnpm-lock.yaml", "poetry.lock", "uv.lock", "cargo.lock", "go.sum", "requirements.lock"}
 }
+
+# METADATA
+# title: Files whose text agents take as instructions
+is_read_by_agents(path) if matches(path, "agent configuration")
+
+is_read_by_agents(path) if {
+	some ending in [".md", ".mdc", ".prompt", ".txt", ".rst"]
+	endswith(lower(path), ending)
+}

@@ -42,14 +42,37 @@ deny contains {"code": "SECRET", "msg": sprintf("line %d of what is added looks 
 }
 
 # One look at all lines of a file spares the look at each: whatever a detector finds holds one of these.
-hints := `\[redacted:|AKIA|ASIA|gh[pousr]_|PRIVATE KEY|xox[abprs]-|sk-`
+hints := `\[redacted:|AKIA|ASIA|gh[pousr]_|PRIVATE KEY|xox[abprs]-|sk-|glpat-|npm_|pypi-|AIza|[rs]k_|eyJ|://`
 
-secret_kinds(line) := {kind | some kind, pattern in detectors; regex.match(pattern, line)}
+# METADATA
+# title: A secret stands in the name of a file
+deny contains {"code": "SECRET_NAME", "msg": sprintf("the name of a file looks like %s", [kind]), "path": "/candidate/changed"} if {
+	some change in input.candidate.changed
+	some kind in secret_kinds(change.path)
+}
+
+# METADATA
+# title: Published example values are no secrets
+# description: The list is part of the bundle, so a worker cannot write itself an exception.
+examples := {"AKIAIOSFODNN7EXAMPLE"}
+
+secret_kinds(line) := {kind |
+	some kind, pattern in detectors
+	some found in regex.find_n(pattern, line, -1)
+	not found in examples
+}
 
 detectors := {
-	"a redacted secret": `\[redacted:[a-z0-9_ -]+\]`,
+	"a redacted secret": `\[redacted:[A-Za-z0-9_. -]+\]`,
 	"an AWS access key": `\b(AKIA|ASIA)[0-9A-Z]{16}\b`,
 	"a GitHub token": `\bgh[pousr]_[A-Za-z0-9]{36,}\b`,
+	"a GitLab token": `\bglpat-[A-Za-z0-9_-]{20,}`,
+	"an npm token": `\bnpm_[A-Za-z0-9]{36}\b`,
+	"a PyPI token": `\bpypi-[A-Za-z0-9_-]{32,}`,
+	"a Google API key": `\bAIza[A-Za-z0-9_-]{35}`,
+	"a Stripe key": `\b[rs]k_(live|test)_[A-Za-z0-9]{16,}`,
+	"a JSON web token": `\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.`,
+	"a password in a URL": `\b[a-z][a-z0-9+.-]*://[^/\s:@]+:[^/\s@$<{]+@`,
 	"a private key": `-----BEGIN ([A-Z]+ )?PRIVATE KEY-----`,
 	"a Slack token": `\bxox[abprs]-[A-Za-z0-9-]{10,}`,
 	"an API key": `\bsk-(ant-)?[A-Za-z0-9_-]{20,}`,
@@ -84,3 +107,37 @@ deny contains {"code": "BIDI", "msg": sprintf("line %d of what is added holds di
 	some index, line in change.added_lines
 	regex.match("[\u202a-\u202e\u2066-\u2069]", line)
 }
+
+# METADATA
+# title: Characters that nobody sees, in files that agents read as instructions
+deny contains {"code": "HIDDEN_TEXT", "msg": sprintf("line %d of what is added holds characters that are not shown", [index + 1]), "path": change.path} if {
+	not input.settings.security.level == "minimal"
+	some change in input.candidate.changed
+	paths.is_read_by_agents(change.path)
+	some index, line in change.added_lines
+	regex.match(`[\x{ad}\x{200b}-\x{200f}\x{2060}-\x{2064}\x{feff}\x{e0000}-\x{e007f}]`, line)
+}
+
+# METADATA
+# title: In strict projects, files that agents read are plain ASCII
+deny contains {"code": "NON_ASCII", "msg": sprintf("line %d of what is added is not ASCII", [index + 1]), "path": change.path} if {
+	input.settings.security.level == "strict"
+	some change in input.candidate.changed
+	paths.is_read_by_agents(change.path)
+	some index, line in change.added_lines
+	regex.match(`[^\x00-\x7f]`, line)
+}
+
+# METADATA
+# title: A schema is loaded from a host that is not known
+# description: Editors and agents fetch what `$schema` names; the list of hosts is part of the bundle.
+deny contains {"code": "SCHEMA_HOST", "msg": sprintf("$schema names host %s", [host]), "path": change.path} if {
+	not input.settings.security.level == "minimal"
+	some change in input.candidate.changed
+	some line in change.added_lines
+	some found in regex.find_all_string_submatch_n(`\$schema["']?\s*[:=]\s*["']?[a-zA-Z]+://([^/"'\s]*)`, line, -1)
+	host := lower(found[1])
+	not host in schema_hosts
+}
+
+schema_hosts := {"json-schema.org", "www.json-schema.org", "json.schemastore.org", "schemas.zeebe.io"}

@@ -28,3 +28,69 @@ test_a_submodule_is_found if codes(with_change("mode", "160000")) == {"SUBMODULE
 test_agent_configuration_is_found if codes(with_change("path", "AGENTS.md")) == {"PROTECTED_PATH"}
 
 test_direction_marks_are_found if codes(with_line("a\u202eb")) == {"BIDI"}
+
+at_level(level, path, line) := {
+	"candidate": {"changed": [{"path": path, "kind": "created", "mode": "100644", "added_lines": [line]}], "patch_complete": true},
+	"settings": {"security": {"level": level}},
+}
+
+test_every_detector_finds_its_kind if {
+	word := "abcdefghijklmnopqrstuvwxyz0123456789"
+	lines := {
+		"a GitHub token": concat("", ["ghp", "_", word]),
+		"a GitLab token": concat("", ["glpat", "-", word]),
+		"an npm token": concat("", ["npm", "_", word]),
+		"a PyPI token": concat("", ["pypi", "-", word]),
+		"a Google API key": concat("", ["AI", "za", substring(word, 0, 35)]),
+		"a Stripe key": concat("", ["sk", "_live_", word]),
+		"a Slack token": concat("", ["xox", "b-", word]),
+		"an API key": concat("", ["s", "k-", word]),
+		"a JSON web token": concat("", ["ey", "J", word, ".", word, "."]),
+		"a password in a URL": concat("", ["https://user", ":", "hunter22@", "example.org"]),
+	}
+	every kind, line in lines {
+		kind in security.secret_kinds(line)
+		codes(with_line(line)) == {"SECRET"}
+	}
+}
+
+test_a_published_example_is_no_secret if security.allow with input as with_line("AKIAIOSFODNN7EXAMPLE")
+
+test_an_example_beside_a_secret_does_not_hide_it if {
+	codes(with_line(concat("", ["AKIAIOSFODNN7EXAMPLE AKIA", "ABCDEFGHIJKLMNOP"]))) == {"SECRET"}
+}
+
+test_a_secret_in_a_file_name_is_found if codes(with_change("path", "[redacted:github-token].txt")) == {"SECRET_NAME"}
+
+test_hidden_text_in_instructions_is_found if codes(at_level("standard", "docs/a.md", "a\u200bb")) == {"HIDDEN_TEXT"}
+
+test_umlauts_in_a_manual_are_free_at_standard if security.allow with input as at_level("standard", "a.md", "für")
+
+test_umlauts_in_a_manual_are_found_at_strict if codes(at_level("strict", "a.md", "für")) == {"NON_ASCII"}
+
+test_umlauts_in_code_are_free if security.allow with input as at_level("strict", "a.py", "für")
+
+test_a_strange_schema_host_is_found if {
+	codes(at_level("standard", "a.json", `{"$schema": "https://evil.example/x.json"}`)) == {"SCHEMA_HOST"}
+}
+
+test_a_known_schema_host_is_free if {
+	security.allow with input as at_level("standard", "a.json", `{"$schema": "https://json-schema.org/draft/2020-12/schema"}`)
+}
+
+test_lock_files_are_protected_at_strict_only if {
+	codes(at_level("strict", "uv.lock", "x")) == {"PROTECTED_PATH"}
+	security.allow with input as at_level("standard", "uv.lock", "x")
+}
+
+test_symbolic_links_are_denied_at_strict if {
+	codes(json.patch(at_level("strict", "a.py", "x"), [{"op": "replace", "path": "/candidate/changed/0/mode", "value": "120000"}])) == {"SYMLINK"}
+}
+
+test_minimal_still_finds_secrets if {
+	codes(at_level("minimal", "a.py", concat("", ["AKIA", "ABCDEFGHIJKLMNOP"]))) == {"SECRET"}
+}
+
+test_an_unknown_level_is_denied if codes(at_level("none", "a.py", "x")) == {"MISSING_FACT"}
+
+test_a_redacted_variable_is_found if codes(with_line("x = [redacted:SERVICE_TOKEN_1]")) == {"SECRET"}

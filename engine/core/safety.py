@@ -189,9 +189,7 @@ def _malformed(item: object) -> str | None:
             return f"expected a {name}, but got {value!r}"
     if item.kind not in (*MERGE_KINDS, *ROLLBACK_KINDS):
         return f"unknown kind {item.kind!r}"
-    if item.seq < 0:
-        return f"expected a ledger sequence number, but got {item.seq}"
-    return None
+    return f"expected a ledger sequence number, but got {item.seq}" if item.seq < 0 else None
 
 
 def _contradictions(evidence: Sequence[VerdictEvidence]) -> tuple[str, ...]:

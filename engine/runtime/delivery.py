@@ -131,7 +131,7 @@ class Delivery(TaskWorld):
         await self._record(
             EntryType.MERGE_REFUSED,
             {
-                "reasons": [f"conflict: {path}" for path in conflict.paths],
+                "reasons": [f"conflict: {self._redact.text(path)}" for path in conflict.paths],
                 "old": conflict.old,
                 "sources": list(commits),
                 "tasks": guilty,
@@ -144,7 +144,7 @@ class Delivery(TaskWorld):
             "tree": None,
             "commit": None,
             "tasks": tasks,
-            "conflicts": list(conflict.paths),
+            "conflicts": [self._redact.text(path) for path in conflict.paths],
             "conflicting_tasks": guilty,
             "changed": [],
             "changed_files": 0,
@@ -397,11 +397,11 @@ class Delivery(TaskWorld):
             if snapshot is None:
                 refused.append(f"no snapshot is recorded for {commit}")
                 continue
-            undeclared.extend(snapshot.undeclared)
+            undeclared.extend(self._redact.text(path) for path in snapshot.undeclared)
             if snapshot.manifest != "pass":
                 refused.extend(f"undeclared write: {path}" for path in snapshot.undeclared)
                 refused.extend(f"{item.code}: {item.path}" for item in snapshot.refused)
-        return undeclared, refused
+        return undeclared, [self._redact.text(reason) for reason in refused]
 
     def _verified(self) -> set[str]:
         return {

@@ -101,18 +101,28 @@ def snapshot_problem(snapshot: Snapshot) -> tuple[str, str] | None:
     return None
 
 
-def captured(snapshot: Snapshot) -> dict[str, Json]:
+def captured(snapshot: Snapshot, redact: Redactor) -> dict[str, Json]:
+    """Return what is recorded of a snapshot; a secret in a file's name is redacted, and denied by `security`."""
     return {
         "commit": snapshot.commit,
         "tree": snapshot.tree,
         "base": snapshot.base,
         "changed": [
-            {"path": change.path, "kind": change.kind, "mode": change.mode, "oid": change.oid}
+            {
+                "path": redact.text(change.path),
+                "kind": change.kind,
+                "mode": change.mode,
+                "oid": change.oid,
+            }
             for change in snapshot.changed
         ],
-        "undeclared": list(snapshot.undeclared),
+        "undeclared": [redact.text(path) for path in snapshot.undeclared],
         "refused": [
-            {"code": item.code, "path": item.path, "message": item.message}
+            {
+                "code": item.code,
+                "path": redact.text(item.path),
+                "message": redact.text(item.message),
+            }
             for item in snapshot.refused
         ],
         "enforcement": snapshot.enforcement,
@@ -142,7 +152,7 @@ def changes_with_lines(changed: Sequence[FileChange], patch: str, redact: Redact
             added.setdefault(current, []).append(redact.text(line[1:]))
     return [
         {
-            "path": change.path,
+            "path": redact.text(change.path),
             "kind": change.kind,
             "mode": change.mode,
             "oid": change.oid,

@@ -274,7 +274,7 @@ class TaskWorld(GeneralWorld):
             ),
         )
         self._snapshots[snapshot.commit] = snapshot
-        taken = captured(snapshot)
+        taken = captured(snapshot, self._redact)
         await self._record(EntryType.WORKSPACE_CAPTURED, taken, task=identifier)
         problem = snapshot_problem(snapshot)
         check: Any = task.get("verification")
@@ -285,7 +285,7 @@ class TaskWorld(GeneralWorld):
                 **taken,
                 "result": "failed",
                 "failure_class": problem[0],
-                "message": problem[1],
+                "message": self._redact.text(problem[1]),
             }
         timeout_s = check.get("timeout_seconds") or self._site.settings.timeouts.verification_s
         outcome = await self._check(

@@ -8,6 +8,7 @@ Each method may run again with the same job key after a kill: what was done is f
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,13 @@ from engine.contracts import Contracts
 from engine.core.model import Job, Json, Variables, Verdict
 from engine.ledger import Draft, EntryType, Sealed, note
 from engine.plugins import Plugins
-from engine.programs import Program, Redactor, clean_environment, run_program
+from engine.programs import (
+    Program,
+    Redactor,
+    allowed_names,
+    clean_environment,
+    run_program,
+)
 from engine.runtime.conductor import Clock
 from engine.runtime.forms import OUTPUT_TAIL_BYTES, policy_settings, program_result
 from engine.runtime.recorder import Recorder
@@ -51,7 +58,7 @@ class GeneralWorld:
         self._site = site
         self._recorder = recorder
         self._clock = clock
-        self._redact = Redactor()
+        self._redact = Redactor.of_environment(os.environ, _worker_variables(site.settings))
         self._post: Callable[[Mapping[str, Json]], None] | None = None
 
     def connect(self, post: Callable[[Mapping[str, Json]], None]) -> None:
@@ -165,6 +172,12 @@ class GeneralWorld:
         return await self._recorder.commit(
             [note(kind, self._clock.now(), body, task=task)], changes
         )
+
+
+def _worker_variables(settings: Settings) -> tuple[str, ...]:
+    """Return the names of this process's variables that some worker is given: what it may write into its files."""
+    allow = [rule for worker in settings.workers.values() for rule in worker.env_allow]
+    return allowed_names(allow, os.environ)
 
 
 def _append_line(path: Path, line: str) -> None:

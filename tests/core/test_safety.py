@@ -206,3 +206,16 @@ def test_whatever_opens_had_five_latest_passes_about_this_very_commit(
     if isinstance(outcome, MergeAuthorization):
         assert latest == {kind: {"pass"} for kind in MERGE_KINDS}
         assert [item.kind for item in outcome.evidence] == list(MERGE_KINDS)
+
+
+def test_evidence_that_is_no_evidence_closes() -> None:
+    stranger: list[VerdictEvidence] = [{"kind": "budget", "verdict": "pass"}]  # type: ignore[list-item]  # on purpose
+    outcome = authorize(SUBJECT, ref=REF, evidence=[*evidence(("pass",) * 5), *stranger])
+    assert outcome == Refusal(reasons=("evidence 5: expected a VerdictEvidence, but got dict",))
+
+
+def test_a_subject_that_is_none_is_refused() -> None:
+    nothing: Subject = None  # type: ignore[assignment]  # on purpose
+    assert authorize(nothing, ref=REF, evidence=evidence(("pass",) * 5)) == Refusal(
+        reasons=("subject: expected a Subject, but got NoneType",)
+    )
