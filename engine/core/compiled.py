@@ -205,6 +205,11 @@ class CompiledProcess:
         )
 
 
+def first_event(process: CompiledProcess) -> str:
+    """Return the start event of a process that is started by hand: "" for the plain one, else the first it has."""
+    return "" if process.scope.start is not None else next(iter(process.start_events), "")
+
+
 def compile_process(process: Process, findings: list[Finding]) -> CompiledProcess:
     """Return `process` ready to run; what is wrong with it is added to `findings`."""
     compiler = _Compiler(process, findings)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from engine.bpmn.model import CatchEvent, EventBasedGateway, ReceiveTask
+from engine.core.compiled import first_event
 from engine.core.definitions import Definitions
 from engine.core.messages import Message, PostOffice
 from engine.core.model import (
@@ -136,12 +137,11 @@ class Player:
 
     def start(self, process: str, variables: Variables) -> None:
         """Start the root instance and let it go as far as it can."""
-        compiled = self._definitions.process(process)
-        first = ""
-        if compiled.scope.start is None:  # a process that a message or timer starts
-            first = next(iter(compiled.start_events))
         fact = InstanceStarted(
-            at=self._now, process=process, variables=variables, start_event=first
+            at=self._now,
+            process=process,
+            variables=variables,
+            start_event=first_event(self._definitions.process(process)),
         )
         self._queue.append((ROOT_INSTANCE, fact))
         self._settle()

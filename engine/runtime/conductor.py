@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+from engine.core.compiled import first_event
 from engine.core.definitions import Definitions
 from engine.core.messages import Message, PostOffice, key_text
 from engine.core.model import (
@@ -167,7 +168,12 @@ class Conductor:
         self._inbox.put_nowait(
             (
                 ROOT_INSTANCE,
-                InstanceStarted(at=self._clock.now(), process=process, variables=variables),
+                InstanceStarted(
+                    at=self._clock.now(),
+                    process=process,
+                    variables=variables,
+                    start_event=first_event(self._definitions.process(process)),
+                ),
             )
         )
 

@@ -217,7 +217,7 @@ class Engine:
     ) -> RunResult:
         """Start a process of a diagram with `variables`. Blocks until it ended or waits for people.
 
-        `process` names one of the file's executable processes; without, there must be one only. What the diagram
+        `process` names one of the file's executable processes, or its pool; without, there must be one only. What the diagram
         needs is looked for in the bundle that it lies in, or else in its folder.
         """
         definitions = self._checked(definitions_of(file), delivers=False)
@@ -363,8 +363,9 @@ def _chosen_process(definitions: Definitions, file: Path, wanted: str | None) ->
     )
     if wanted is None and len(inside) == 1:
         return inside[0]
-    if wanted is not None and wanted in inside:
-        return wanted
+    named = definitions.pools.get(wanted or "", wanted)
+    if named is not None and named in inside:
+        return named
     raise UsageError(
         "which process is to be run" if wanted is None else f"process {wanted} is not there",
         where=str(file),

@@ -213,3 +213,22 @@ def test_a_signal_from_outside_reaches_who_waits_for_it(place: Project) -> None:
     assert (ended.code, ended.json["variables"]) == (0, {"count": 2})
     assert place.engine("replay").code == 0
     assert place.engine("signal", "bell").code == 2, "nobody waits any more"
+
+
+def test_a_pool_is_started_by_its_name_and_at_its_message(place: Project) -> None:
+    text = """
+start Ordered  message=order
+service Tell  type=people.notify; header subject=ordered
+end End
+Ordered -> Tell -> End
+"""
+    pool = b'<bpmn:participant id="Pool" name="Web shop" processRef="p" />'
+    drawn = draw(text).replace(
+        b"<bpmn:process",
+        b'<bpmn:collaboration id="C">' + pool + b"</bpmn:collaboration><bpmn:process",
+    )
+    (place.root / "shop.bpmn").write_bytes(drawn)
+    ended = place.engine("process", "run", "shop.bpmn", "--process", "Web shop", "--json")
+    assert (ended.code, ended.json["status"], ended.json["process"]) == (0, "completed", "p")
+    wrong = place.engine("process", "run", "shop.bpmn", "--process", "Supplier")
+    assert (wrong.code, "expected one of p" in wrong.err) == (2, True)
