@@ -208,6 +208,8 @@ def _request(
     process = code.process.text(seen)
     if process not in x.definitions.processes:
         raise Trouble("CALLED_PROCESS", f"the bundle has no process {process!r}")
+    if x.definitions.processes[process].scope.start is None:
+        raise Trouble("CALLED_PROCESS", f"process {process!r} has no plain start event")
     child = _child_id(x, token, index)
     x.open(Wait("child", child, token, token.element, (index, own)))
     x.emit(

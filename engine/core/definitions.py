@@ -230,6 +230,7 @@ def _check_references(
             node = element.node
             if isinstance(node, CallActivity):
                 _check_name(node, node.called.process_id, "process", processes, findings)
+                _check_called(node, processes, findings)
             elif isinstance(node, BusinessRuleTask):
                 _check_name(node, node.decision.decision_id, "decision", decisions, findings)
             elif isinstance(node, ExclusiveGateway) and node.policy and packages is not None:
@@ -237,6 +238,19 @@ def _check_references(
                     text=node.policy.package, is_feel=False, position=node.policy.position
                 )
                 _check_name(node, name, "policy", packages, findings)
+
+
+def _check_called(
+    node: CallActivity, processes: Mapping[str, CompiledProcess], findings: list[Finding]
+) -> None:
+    called = None if node.called.process_id.is_feel else processes.get(node.called.process_id.text)
+    if called is not None and called.scope.start is None:
+        message = f"{node.label} calls process {called.id!r}, which has no plain start event"
+        hint = "Draw one in the called process; what only an event starts cannot be called."
+        position = node.position
+        findings.append(
+            _finding(position.file, position.line, "call-without-start", node.id, message, hint)
+        )
 
 
 def _check_call_cycles(processes: Mapping[str, CompiledProcess], findings: list[Finding]) -> None:

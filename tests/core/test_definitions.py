@@ -7,7 +7,10 @@ import hashlib
 import pytest
 
 from engine.core.definitions import BundleError, Definitions, bundle_digest, check
+from engine.core.model import IncidentRaised
+from engine.errors import DefinitionError
 from tests.core.drawing import draw, draw_all
+from tests.core.world import begin, bundle
 
 PLAIN = "start Start\nend End\nStart -> End"
 
@@ -119,3 +122,20 @@ def test_what_cannot_run_is_refused_with_its_place(text: str, element: str) -> N
 )
 def test_files_that_are_something_else(name: str, content: bytes) -> None:
     assert {item[0] for item in findings({name: content})} == {name}
+
+
+def test_a_process_that_only_an_event_starts_cannot_be_called() -> None:
+    drawn = {
+        "p": "start S\ncall C  process=q\nend E\nS -> C -> E",
+        "q": "start s  signal=x\nend e\ns -> e",
+    }
+    with pytest.raises(DefinitionError, match=r"calls process 'q', which has no plain start event"):
+        bundle(drawn)
+    by_name = {**drawn, "p": drawn["p"].replace("process=q", "process==name")}
+    step = begin(bundle(by_name), {"name": "q"})
+    raised = step.events[-1]
+    assert isinstance(raised, IncidentRaised)
+    assert (raised.code, raised.message) == (
+        "CALLED_PROCESS",
+        "\"C\" (C): process 'q' has no plain start event",
+    )

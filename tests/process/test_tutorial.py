@@ -38,4 +38,10 @@ def test_a_designer_can_follow_the_tutorial(
         assert capsys.readouterr().out == output
         assert end.value.code == (1 if "differs" in output else 0)
         played += 1
-    assert played == 5
+    assert played == 4
+    with pytest.raises(SystemExit) as end:
+        main(["process", "lint", "refund.bpmn"])
+    told = capsys.readouterr().out
+    assert end.value.code == 3
+    assert "bank.pay_back, which nobody can do" in told
+    assert told.endswith("1 file checked: 1 error\n")

@@ -34,7 +34,6 @@ def findings(service: str, *, delivers: bool = True) -> list[tuple[str, str]]:
     [
         ("type=command.run; header command=true", True, []),
         ("type=command.run; in command = line", True, []),
-
         ("type=comand.run; header command=true", True, ["unknown-job-type"]),
         ("type=command.run", True, ["missing-header"]),
         ("type=checks.run_gates; header stage=pre_merge", True, []),
