@@ -114,6 +114,76 @@ def test(
     return 1 if failed or not results else 0
 
 
+@app.command()
+def coverage(
+    folder: FolderArgument = None, project: ProjectFolder = HERE, as_json: AsJson = False
+) -> int:
+    """Show which rules and lines of each policy its tests reach. Exit 1 when a rule is never reached."""
+    from engine.policy.study import coverage as measure
+
+    files = measure(_modules(project, folder, tests=True))
+    unreached = [rule for file in files for rule in file.rules if not rule.reached]
+    if as_json:
+        show.as_json(
+            "policy-coverage",
+            {
+                "files": [
+                    {"file": f.file, "percent": f.percent, "missed_lines": list(f.missed),
+                     "rules": [{"name": r.name, "line": r.first, "reached": r.reached} for r in f.rules]}
+                    for f in files
+                ]
+            },
+        )  # fmt: skip
+    for file in () if as_json else files:
+        show.line(f"{show.plain(file.file)}: {file.percent} % of lines")
+        for rule in file.rules:
+            if not rule.reached:
+                show.line(
+                    f"  {show.plain(file.file)}:{rule.first}: {show.plain(rule.name)} never held"
+                )
+    return 1 if unreached else 0
+
+
+@app.command()
+def explain(
+    package: Annotated[str, typer.Option("--package", "-p", help="Rego package to ask.")],
+    input_text: Annotated[str, typer.Option("--input", "-i", help="JSON, or @FILE.")] = "{}",
+    policies: Folder = None,
+    project: ProjectFolder = HERE,
+    as_json: AsJson = False,
+) -> int:
+    """Show the rules that decided and what must go for the gateway to open. Exit 0 when it is open, else 1."""
+    from engine.errors import UsageError
+    from engine.policy.backends import RegoError
+    from engine.policy.study import explain as study
+
+    try:
+        told = study(_modules(project, policies), package, _json(input_text))
+    except RegoError as error:
+        raise UsageError("the policy cannot be evaluated", where=package, got=str(error)) from error
+    if as_json:
+        show.as_json(
+            "policy-explanation",
+            {
+                "package": package,
+                "allowed": told.allowed,
+                "denials": list(told.denials),
+                "rules": [{"file": f, "line": r.first, "name": r.name} for f, r in told.rules],
+            },
+        )
+        return 0 if told.allowed else 1
+    show.line(f"{show.plain(package)} {'opens' if told.allowed else 'stays closed'}")
+    for file, rule in told.rules:
+        show.line(f"  {show.plain(file)}:{rule.first}: {show.plain(rule.name)} held")
+    for denial in told.denials:
+        show.line(f"  {show.plain(denial['code'])}: {show.plain(denial['msg'])}")
+    if told.denials:
+        show.line(
+            f"It opens when {'this denial goes' if len(told.denials) == 1 else 'all of these go'}."
+        )
+    return 0 if told.allowed else 1
+
+
 def _modules(project: Path, folder: Path | None, *, tests: bool = False) -> dict[str, str]:
     from engine.errors import UsageError
     from engine.shipped import folder as shipped

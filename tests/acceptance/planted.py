@@ -153,7 +153,10 @@ def main(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "project"
         planted = plant(count)
-        leaks = found(root, run(root, planted), planted)
+        printed = run(root, planted)
+        if "engine.run-report/v1" not in printed[0]:
+            raise SystemExit(f"the run did not happen: {printed[0][:400]}")
+        leaks = found(root, printed, planted)
     print(f"{count} secrets planted in {len(CHANNELS)} channels, {len(leaks)} found")
     for leak in sorted(set(leaks)):
         print(f"  {leak}: {leaks.count(leak)}")
