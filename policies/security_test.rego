@@ -94,3 +94,7 @@ test_minimal_still_finds_secrets if {
 test_an_unknown_level_is_denied if codes(at_level("none", "a.py", "x")) == {"MISSING_FACT"}
 
 test_a_redacted_variable_is_found if codes(with_line("x = [redacted:SERVICE_TOKEN_1]")) == {"SECRET"}
+
+test_a_cut_difference_is_denied_at_strict if {
+	codes(json.patch(at_level("strict", "a.py", "x"), [{"op": "replace", "path": "/candidate/patch_complete", "value": false}])) == {"DIFF_TOO_LARGE"}
+}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -12,6 +12,13 @@ from engine.cli import show
 from engine.cli.common import HERE, AsJson, ProjectFolder, open_engine
 
 app = typer.Typer(no_args_is_help=True)
+
+CheckFormat = Annotated[
+    Literal["text", "sarif", "github"], typer.Option("--format", help="How findings are printed.")
+]
+TestFormat = Annotated[
+    Literal["text", "junit"], typer.Option("--format", help="How results are printed.")
+]
 
 Folder = Annotated[
     Path | None, typer.Option("--policies", help="Folder of policies; the project's without.")
@@ -60,14 +67,23 @@ def evaluate(
 
 @app.command()
 def check(
-    folder: FolderArgument = None, project: ProjectFolder = HERE, as_json: AsJson = False
+    folder: FolderArgument = None,
+    project: ProjectFolder = HERE,
+    as_json: AsJson = False,
+    style: CheckFormat = "text",
 ) -> int:
     """Check that every policy can be read, is pure, and closes by default. Exit 3 when one is not."""
     from engine.errors import DefinitionError
     from engine.policy.authoring import lint
 
     findings = lint(_modules(project, folder))
-    if as_json:
+    if style != "text" and not as_json:
+        from engine.cli import policy_formats
+
+        typer.echo(
+            policy_formats.sarif(findings) if style == "sarif" else policy_formats.github(findings)
+        )
+    elif as_json:
         show.as_json(
             "policy-check",
             {
@@ -78,23 +94,31 @@ def check(
                 ]
             },
         )  # fmt: skip
-    for finding in () if as_json else findings:
+    is_text = style == "text" and not as_json
+    for finding in findings if is_text else ():
         show.line(show.plain(finding))
-    if not findings and not as_json:
+    if not findings and is_text:
         show.line("every policy can be read, is pure and closes by default")
     return DefinitionError.exit_code if any(f.severity == "error" for f in findings) else 0
 
 
 @app.command()
 def test(
-    folder: FolderArgument = None, project: ProjectFolder = HERE, as_json: AsJson = False
+    folder: FolderArgument = None,
+    project: ProjectFolder = HERE,
+    as_json: AsJson = False,
+    style: TestFormat = "text",
 ) -> int:
     """Run every rule named test_*; one that is not true has failed. Exit 1 when one failed or none was found."""
     from engine.policy.authoring import run_tests
 
     results = run_tests(_modules(project, folder, tests=True))
     failed = [result for result in results if not result.passed]
-    if as_json:
+    if style == "junit" and not as_json:
+        from engine.cli.policy_formats import junit
+
+        typer.echo(junit(results))
+    elif as_json:
         show.as_json(
             "policy-test",
             {
