@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -20,21 +21,28 @@ def replay(
     run_id: Annotated[str | None, typer.Argument(help="Run id; the newest without.")] = None,
     project: ProjectFolder = HERE,
     until: Annotated[int | None, typer.Option(help="Stop after this entry.")] = None,
+    ledger: Annotated[
+        Path | None, typer.Option("--ledger", help="A copied ledger, with no database: its folder.")
+    ] = None,
     as_json: AsJson = False,
 ) -> int:
     """Fold the recorded facts again; exit 5 names the first event that does not follow."""
-    from engine.runtime.proof import replay_run, verify_run
+    from engine.runtime.proof import replay_copy, replay_run, verify_run
 
-    engine = open_engine(project)
-    with engine.store() as store:
-        row = engine.find_run(store, run_id)
-        verified = verify_run(store, row.id)
-        done = replay_run(store, row.id, until=until)
+    if ledger is not None:
+        verified, done = replay_copy(ledger, until=until)
+        run = ledger.resolve().name
+    else:
+        engine = open_engine(project)
+        with engine.store() as store:
+            run = engine.find_run(store, run_id).id
+            verified = verify_run(store, run)
+            done = replay_run(store, run, until=until)
     if as_json:
         show.as_json(
             "replay",
             {
-                "run": row.id,
+                "run": run,
                 "entries": verified.entries,
                 "head": verified.head,
                 "turns": done.turns,
@@ -44,7 +52,7 @@ def replay(
         )
     else:
         show.line(
-            f"run {row.id}: {done.turns} turns of {done.instances} instances replayed under bundle "
+            f"run {run}: {done.turns} turns of {done.instances} instances replayed under bundle "
             f"{done.bundle[:12]}; every event follows from the recorded facts"
         )
     return 0

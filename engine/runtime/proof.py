@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from engine.core.definitions import Definitions
 from engine.core.model import InstanceId, RunId
 from engine.core.replay import Divergence, Record, replay
-from engine.errors import IntegrityError
-from engine.ledger import Entry, EntryType, read_turn, verify_chain
-from engine.store import Store
+from engine.errors import IntegrityError, UsageError
+from engine.ledger import Entry, EntryType, read_entry, read_turn, verify_chain
+from engine.ledger.export import segments
+from engine.store import Blobs, Store
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,25 +50,56 @@ def verify_run(store: Store, run: str) -> Verified:
 def recorded_definitions(store: Store, run: str) -> Definitions:
     """Return the definitions that `run` was carried out with, from their blobs. Raises IntegrityError."""
     created = next(store.entries(run, types=(EntryType.RUN_CREATED,)), None)
-    if created is None or created.body is None:
-        raise IntegrityError("the run has no first entry", where=f"run {run}")
-    listed = created.body["files"]
-    assert isinstance(listed, dict)  # written by us
-    definitions = Definitions.load({path: store.get_blob(str(d)) for path, d in listed.items()})
-    if definitions.digest != store.run(run).bundle:
-        raise IntegrityError(
-            "the recorded definitions are not those the run was begun with",
-            where=f"run {run}",
-            expected=store.run(run).bundle,
-            got=definitions.digest,
-        )
-    return definitions
+    return _definitions(created, store.get_blob, store.run(run).bundle)
 
 
 def replay_run(store: Store, run: str, *, until: int | None = None) -> ReplayedRun:
     """Fold the recorded facts again and compare every event. Raises IntegrityError at the first that differs."""
     definitions = recorded_definitions(store, run)
-    outcome = replay(definitions, RunId(run), _records(store, run, until))
+    turns = store.entries(run, types=(EntryType.INSTANCE_TURN,))
+    return _replayed(definitions, run, _records(turns, until))
+
+
+def replay_copy(folder: Path, *, until: int | None = None) -> tuple[Verified, ReplayedRun]:
+    """Like `verify_run` and `replay_run`, for a copied ledger and no database.
+
+    `folder` holds the segments of a run, as `.engine/ledger/RUN` does; the blobs are in its folder `blobs`, or in that
+    of the engine home it lies in. Raises UsageError when there is no ledger, IntegrityError or LedgerError.
+    """
+    lines = [line for file in segments(folder) for line in file.read_bytes().splitlines()]
+    if not lines:
+        raise UsageError(
+            "there is no ledger", where=str(folder), expected="files 000000000001.jsonl …"
+        )
+    head = verify_chain(lines)
+    blobs = Blobs(folder if (folder / "blobs").is_dir() else folder.parent.parent)
+    entries = [read_entry(line, blobs.get) for line in lines]
+    body = entries[0].body or {}
+    definitions = _definitions(entries[0], blobs.get, str(body.get("bundle")))
+    turns = (entry for entry in entries if entry.type is EntryType.INSTANCE_TURN)
+    done = _replayed(definitions, entries[0].run, _records(turns, until))
+    return Verified(entries=head.seq, head=head.hash.hex()), done
+
+
+def _definitions(created: Entry | None, blob: Callable[[str], bytes], bundle: str) -> Definitions:
+    """Return the definitions that the first entry of a run lists, when they are the bundle it names."""
+    if created is None or created.body is None or created.type is not EntryType.RUN_CREATED:
+        raise IntegrityError("the run has no first entry", where="entry 1")
+    listed = created.body["files"]
+    assert isinstance(listed, dict)  # written by us
+    definitions = Definitions.load({path: blob(str(d)) for path, d in listed.items()})
+    if definitions.digest != bundle:
+        raise IntegrityError(
+            "the recorded definitions are not those the run was begun with",
+            where="entry 1",
+            expected=bundle,
+            got=definitions.digest,
+        )
+    return definitions
+
+
+def _replayed(definitions: Definitions, run: str, records: Iterator[Record]) -> ReplayedRun:
+    outcome = replay(definitions, RunId(run), records)
     if isinstance(outcome, Divergence):
         raise IntegrityError(
             f"event {outcome.position} of instance {outcome.instance} does not follow from the facts",
@@ -80,8 +113,8 @@ def replay_run(store: Store, run: str, *, until: int | None = None) -> ReplayedR
     )
 
 
-def _records(store: Store, run: str, until: int | None) -> Iterator[Record]:
-    for entry in store.entries(run, types=(EntryType.INSTANCE_TURN,)):
+def _records(turns: Iterable[Entry], until: int | None) -> Iterator[Record]:
+    for entry in turns:
         if until is not None and entry.seq > until:
             return
         yield _record(entry)

@@ -1,5 +1,6 @@
 """The store: one database is the truth; a state change and its ledger entry commit in one transaction."""
 
+from engine.store.blobs import Blobs
 from engine.store.changes import (
     Change,
     CommandTaken,
@@ -17,6 +18,7 @@ from engine.store.rows import PROCESS_PREFIX, Command, Effect, Fenced, InstanceR
 
 __all__ = [
     "PROCESS_PREFIX",
+    "Blobs",
     "Change",
     "Command",
     "CommandTaken",
