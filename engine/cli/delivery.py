@@ -154,7 +154,8 @@ def logs(
     with engine.store() as store:
         row = engine.find_run(store, run_id)
     folder = engine.project.home / "logs" / row.id
-    files = sorted(folder.glob(f"{task}.*.log" if task else "*.log"))
+    pattern = f"{task}.*.log" if task else "*.log"
+    files = sorted(folder.glob(pattern))
     if not files:
         raise UsageError(
             f"there are no logs of {task or 'this run'}",
@@ -167,8 +168,8 @@ def logs(
         lines = file.read_text("utf-8", errors="replace").splitlines()
         for text in lines[-tail:] if tail else lines:
             show.line(show.plain(text))
-    while follow:
-        _follow(files[-1])
+    if follow:
+        _follow(folder, pattern)
     return 0
 
 
@@ -326,12 +327,20 @@ def _one_line(body: Any) -> str:
     return f"{datetime.now(UTC):%H:%M:%S} {told}"
 
 
-def _follow(file: Path) -> None:
-    with file.open(encoding="utf-8", errors="replace") as stream:
-        stream.seek(0, 2)
-        while True:
-            text = stream.readline()
-            if text:
-                show.line(show.plain(text.rstrip("\n")))
-            else:
-                time.sleep(0.2)
+def _follow(folder: Path, pattern: str) -> None:
+    """Print what is appended to any log that fits, of attempts that begin later too, until Ctrl-C."""
+    read = {file: file.stat().st_size for file in folder.glob(pattern)}
+    last: Path | None = None
+    while True:
+        for file in sorted(folder.glob(pattern)):
+            with file.open("rb") as stream:
+                stream.seek(read.get(file, 0))
+                content = stream.read()
+            whole = content[: content.rfind(b"\n") + 1]
+            read[file] = read.get(file, 0) + len(whole)
+            if whole and file != last:
+                show.line(f"== {show.plain(file.name)}")
+                last = file
+            for line in whole.decode("utf-8", "replace").splitlines():
+                show.line(show.plain(line))
+        time.sleep(0.2)
