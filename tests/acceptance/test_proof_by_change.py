@@ -113,37 +113,39 @@ def test_a_raised_retry_row_gives_more_attempts(own_bundle: Callable[[Edit], Pro
     assert {t["id"]: t["attempts"] for t in report["tasks"]} == {"a": 2, "b": 3}
 
 
+def insert_sign_off(lock: Path) -> None:
+    """Draw a user task before the merge."""
+    wave = lock / "process" / "deliver_wave.bpmn"
+    text = wave.read_text("utf-8")
+    into = re.search(r'<bpmn:sequenceFlow id="([^"]+)"([^>]*) targetRef="Merge">', text)
+    assert into is not None
+    text = text.replace(into[0], into[0].replace('targetRef="Merge"', 'targetRef="Sign_off"'))
+    text = text.replace(
+        '    <bpmn:serviceTask id="Merge"',
+        '    <bpmn:userTask id="Sign_off" name="Sign off"><bpmn:extensionElements><zeebe:userTask />'
+        f"</bpmn:extensionElements><bpmn:incoming>{into[1]}</bpmn:incoming>"
+        "<bpmn:outgoing>Flow_signed</bpmn:outgoing></bpmn:userTask>\n"
+        '    <bpmn:sequenceFlow id="Flow_signed" sourceRef="Sign_off" targetRef="Merge" />\n'
+        '    <bpmn:serviceTask id="Merge"',
+    )
+    wave.write_text(
+        text.replace(
+            f"<bpmn:incoming>{into[1]}</bpmn:incoming>",
+            "<bpmn:incoming>Flow_signed</bpmn:incoming>",
+            2,
+        ).replace(
+            "<bpmn:incoming>Flow_signed</bpmn:incoming>",
+            f"<bpmn:incoming>{into[1]}</bpmn:incoming>",
+            1,
+        ),
+        "utf-8",
+    )
+
+
 def test_a_user_task_before_the_merge_waits_for_a_person(
     own_bundle: Callable[[Edit], Project],
 ) -> None:
-    def edit(lock: Path) -> None:
-        wave = lock / "process" / "deliver_wave.bpmn"
-        text = wave.read_text("utf-8")
-        into = re.search(r'<bpmn:sequenceFlow id="([^"]+)"([^>]*) targetRef="Merge">', text)
-        assert into is not None
-        text = text.replace(into[0], into[0].replace('targetRef="Merge"', 'targetRef="Sign_off"'))
-        text = text.replace(
-            '    <bpmn:serviceTask id="Merge"',
-            '    <bpmn:userTask id="Sign_off" name="Sign off"><bpmn:extensionElements><zeebe:userTask />'
-            f"</bpmn:extensionElements><bpmn:incoming>{into[1]}</bpmn:incoming>"
-            "<bpmn:outgoing>Flow_signed</bpmn:outgoing></bpmn:userTask>\n"
-            '    <bpmn:sequenceFlow id="Flow_signed" sourceRef="Sign_off" targetRef="Merge" />\n'
-            '    <bpmn:serviceTask id="Merge"',
-        )
-        wave.write_text(
-            text.replace(
-                f"<bpmn:incoming>{into[1]}</bpmn:incoming>",
-                "<bpmn:incoming>Flow_signed</bpmn:incoming>",
-                2,
-            ).replace(
-                "<bpmn:incoming>Flow_signed</bpmn:incoming>",
-                f"<bpmn:incoming>{into[1]}</bpmn:incoming>",
-                1,
-            ),
-            "utf-8",
-        )
-
-    project = own_bundle(edit)
+    project = own_bundle(insert_sign_off)
     project.write_graph([task("a")])
     done = project.engine("run", "--feature", "shop", "--json")
     assert (done.code, done.json["status"]) == (4, "waiting"), done.out + done.err
@@ -192,3 +194,26 @@ def test_a_conflict_runs_the_task_again_on_the_merged_base(
     assert done.code == 0, done.out + done.err
     assert project.git("show", "engine/shop:dir/x") == "a\nb"
     assert "merge_conflict answered action = run_again" in project.engine("why", "b").out
+
+
+def test_an_edit_applies_to_runs_started_afterwards_and_not_to_one_under_way(
+    own_bundle: Callable[[Edit], Project],
+) -> None:
+    project = own_bundle(insert_sign_off)
+    project.write_graph([task("a")])
+    first = project.engine("run", "--feature", "shop", "--json")
+    assert (first.code, first.json["status"]) == (4, "waiting")
+    (project.root / "lock" / "policies" / "launch.rego").write_text(
+        "package launch\ndefault allow := false\n"
+        'deny contains {"code": "CLOSED", "msg": "nothing starts today", "path": "/"} if true\n',
+        "utf-8",
+    )
+    project.engine("complete", "Sign_off")
+    again = project.engine("run", "--feature", "shop", "--json")
+    assert (again.code, again.json["status"]) == (0, "completed"), "under the bundle it began with"
+    assert again.json["bundle"] == first.json["bundle"]
+    project.write_graph([task("b")])
+    later = project.engine("run", "--feature", "shop", "--json")
+    assert later.json["bundle"] != first.json["bundle"]
+    assert [item["state"] for item in later.json["tasks"]] == ["blocked"]
+    assert "nothing starts today" in later.json["tasks"][0]["reason"]
