@@ -48,6 +48,7 @@ hints := `\[redacted:|AKIA|ASIA|gh[pousr]_|PRIVATE KEY|xox[abprs]-|sk-|glpat-|np
 # title: A secret stands in the name of a file
 deny contains {"code": "SECRET_NAME", "msg": sprintf("the name of a file looks like %s", [kind]), "path": "/candidate/changed"} if {
 	some change in input.candidate.changed
+	regex.match(hints, change.path)
 	some kind in secret_kinds(change.path)
 }
 
@@ -113,6 +114,7 @@ deny contains {"code": "BIDI", "msg": sprintf("line %d of what is added holds di
 deny contains {"code": "HIDDEN_TEXT", "msg": sprintf("line %d of what is added holds characters that are not shown", [index + 1]), "path": change.path} if {
 	not input.settings.security.level == "minimal"
 	some change in input.candidate.changed
+	regex.match(`[^\x00-\x7f]`, concat("\n", change.added_lines))
 	paths.is_read_by_agents(change.path)
 	some index, line in change.added_lines
 	regex.match(`[\x{ad}\x{200b}-\x{200f}\x{2060}-\x{2064}\x{feff}\x{e0000}-\x{e007f}]`, line)
@@ -134,6 +136,7 @@ deny contains {"code": "NON_ASCII", "msg": sprintf("line %d of what is added is 
 deny contains {"code": "SCHEMA_HOST", "msg": sprintf("$schema names host %s", [host]), "path": change.path} if {
 	not input.settings.security.level == "minimal"
 	some change in input.candidate.changed
+	contains(concat("\n", change.added_lines), "$schema")
 	some line in change.added_lines
 	some found in regex.find_all_string_submatch_n(`\$schema["']?\s*[:=]\s*["']?[a-zA-Z]+://([^/"'\s]*)`, line, -1)
 	host := lower(found[1])

@@ -143,10 +143,16 @@ class _Asker:
             try:
                 session = session or self._backend.session()
                 self._answer = (session.document(*self._question), None)
-            except Exception as error:  # handed to the asking thread, which turns it into a verdict
+            except Exception as error:  # told to the asking thread, which turns it into a verdict
                 session = None
-                self._answer = (None, error)
+                self._answer = (None, _bare(error))
             self._answered.release()
+
+
+def _bare(error: Exception) -> RegoError:
+    """Return the error without its traceback: the frames in it hold an engine, which only its own thread may drop."""
+    text = " ".join(str(error).split())[:400] or type(error).__name__
+    return RegoError(text, error.code if isinstance(error, RegoError) else "EVALUATION")
 
 
 def policy_digest(modules: Mapping[str, str]) -> str:

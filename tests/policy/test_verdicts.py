@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from datetime import UTC, datetime
 from typing import Any
 
@@ -174,3 +175,12 @@ def test_reasons_are_ordered() -> None:
         Reason(code="A", message="1", path="/x"),
         Reason(code="B", message="2"),
     )
+
+
+def test_an_engine_is_dropped_by_the_thread_that_made_it(capfd: pytest.CaptureFixture[str]) -> None:
+    conflict = "package p\nallow := true\nallow := false if input.n == 1\ndeny := []\n"
+    policies = PolicySet.load({"p.rego": conflict})
+    for _ in range(3):
+        assert policies.decide("p", {"n": 1}, NOW).ruling is Ruling.ERROR
+        gc.collect()
+    assert "another thread" not in capfd.readouterr().err
