@@ -28,7 +28,7 @@ ENVIRONMENT = {
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_CONFIG_NOSYSTEM": "1",
 }
-STUCK_S = 60.0
+STUCK_S = 30.0
 TASKS = 5
 
 
