@@ -330,6 +330,14 @@ TARGETS = {
 }
 
 
+#: how each peer comes to be there
+PEERS = {
+    "SpiffWorkflow DMN": "pip install SpiffWorkflow",
+    "zen-engine": "pip install zen-engine",
+    "feelin (node)": "npm install feelin, and FEELIN=node_modules/feelin",
+}
+
+
 def measure() -> dict[str, Any]:
     """Return all figures, with targets and ratios."""
     figures = ours()
@@ -363,7 +371,11 @@ def main() -> None:
         ratio = found["times slower than we"][name]
         print(
             f"{name:42} "
-            + ("not installed" if value is None else f"{value:10.1f}   {ratio} x evaluate")
+            + (
+                f"not installed: {PEERS[name]}"
+                if value is None
+                else f"{value:10.1f}   {ratio} x evaluate"
+            )
         )
     print(f"{'compiled FIRST, of the if-chain':42} {found['of the if-chain']:10.2f}   target 2")
     print("targets missed: " + (", ".join(found["missed"]) or "none"))

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 if TYPE_CHECKING:
     from engine.bpmn.model import Finding
@@ -71,7 +72,7 @@ def _result(finding: Finding, rules: Sequence[str]) -> dict[str, object]:
         "locations": [
             {
                 "physicalLocation": {
-                    "artifactLocation": {"uri": finding.file},
+                    "artifactLocation": {"uri": quote(finding.file)},
                     "region": {"startLine": max(finding.line, 1)},
                 },
                 "logicalLocations": [{"name": finding.element}],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -80,8 +81,9 @@ def check(
     if style != "text" and not as_json:
         from engine.cli import policy_formats
 
+        placed = [replace(f, file=str(folder / f.file)) if folder else f for f in findings]
         typer.echo(
-            policy_formats.sarif(findings) if style == "sarif" else policy_formats.github(findings)
+            policy_formats.sarif(placed) if style == "sarif" else policy_formats.github(placed)
         )
     elif as_json:
         show.as_json(

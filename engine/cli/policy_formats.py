@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
 
 import orjson
@@ -28,7 +29,7 @@ def sarif(findings: Sequence[Finding]) -> str:
             "locations": [
                 {
                     "physicalLocation": {
-                        "artifactLocation": {"uri": finding.file},
+                        "artifactLocation": {"uri": quote(finding.file)},
                         "region": {"startLine": max(1, finding.line)},
                     }
                 }

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
+from urllib.parse import quote
 
 Severity = Literal["error", "warning", "info"]
 
@@ -165,7 +166,7 @@ def as_sarif(findings: Sequence[Finding]) -> dict[str, object]:
                         "locations": [
                             {
                                 "physicalLocation": {
-                                    "artifactLocation": {"uri": f.file},
+                                    "artifactLocation": {"uri": quote(f.file)},
                                     "region": {"startLine": max(f.line, 1)},
                                 },
                                 "logicalLocations": [

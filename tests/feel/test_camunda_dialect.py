@@ -189,6 +189,14 @@ BOOLEAN_AND_NULL = [
     ("fromAi(order.id)", "7"),
     ('fromAi(value: order.id, type: "number")', "7"),
     ("nowhere.b > 10", "null"),
+    ("nowhere", "null"),
+    ("noSuchFunction(1)", "null"),
+    ("upper case(1)", "null"),
+    ('1 < "2"', "null"),
+    ('1 + "2"', "null"),
+    ("nowhere != null and nowhere.b > 10", "false"),
+    ('get or else(nowhere, "prio-99")', '"prio-99"'),
+    ("if nowhere > 1 then 1 else 2", "2"),
 ]
 
 STRINGS = [
@@ -288,6 +296,11 @@ CONTEXT_AND_DATE_FUNCTIONS = [
     ('get value({x:1, y: {z:0}}, ["y", "z"])', "0"),
     ('get value({a: {b: 3}}, ["b"])', "null"),
     ("get entries({foo: 123})", '[{key: "foo", value: 123}]'),
+    ('get value(context: {foo: 123}, key: "foo")', "123"),
+    ('get value(context: {x: {y: 1}}, keys: ["x", "y"])', "1"),
+    ("get entries(context: {foo: 123})", '[{key: "foo", value: 123}]'),
+    ('context put(context: {x: 1}, key: "y", value: 2)', "{x: 1, y: 2}"),
+    ("abs(number: -10)", "10"),
     ('context put({x:1}, "y", 2)', "{x: 1, y: 2}"),
     ('context put({x:1}, ["y", "z"], 2)', "{x: 1, y: {z: 2}}"),
     ('put({x:1}, "y", 2)', "{x: 1, y: 2}"),
@@ -305,6 +318,53 @@ CONTEXT_AND_DATE_FUNCTIONS = [
     ("overlaps before([1..5], [3..8])", "true"),
 ]
 
+CONTROL_FLOW = [
+    ('if 5 < 10 then "low" else "high"', '"low"'),
+    ('if null then "low" else "high"', '"high"'),
+    ("for x in [1,2,3] return x * 2", "[2, 4, 6]"),
+    ("for x in [1,2], y in [3,4] return x * y", "[3, 4, 6, 8]"),
+    (
+        "for i in 1..10 return if (i <= 2) then 1 else partial[-1] + partial[-2]",
+        "[1, 1, 2, 3, 5, 8, 13, 21, 34, 55]",
+    ),
+    (
+        'for x in ["a","b"] return {value: x, index: count(partial) + 1}',
+        '[{value: "a", index: 1}, {value: "b", index: 2}]',
+    ),
+    ("for x in 3..1 return 2 * x", "[6, 4, 2]"),
+    ("for x in 0..4 return 2 ** x", "[1, 2, 4, 8, 16]"),
+    ('"order-" + string(123)', '"order-123"'),
+]
+
+RANGES = [
+    ("before(1, 10)", "true"),
+    ("before([1..5], 10)", "true"),
+    ("before([1..5), [5..10])", "true"),
+    ("after(12, [2..5])", "true"),
+    ("after([5..10], [1..5))", "true"),
+    ("meets([1..5], [5..10])", "true"),
+    ("meets([1..5], (5..8])", "false"),
+    ("met by([5..10], [1..5))", "false"),
+    ("overlaps([5..10], [1..6])", "true"),
+    ("overlaps([1..3], (3..6])", "false"),
+    ("overlaps([4..10], [1..5))", "true"),
+    ("overlaps before([1..5), (3..8])", "true"),
+    ("overlaps before([1..5), [5..10])", "false"),
+    ("overlaps after([4..10], [1..5))", "true"),
+    ("finishes(5, [1..5])", "true"),
+    ("finishes([5..10], [1..10))", "false"),
+    ("finished by([5..10], 10)", "true"),
+    ("finished by([5..10], (1..10))", "false"),
+    ("includes([1..10], [1..5))", "true"),
+    ("during(1, (1..10])", "false"),
+    ("during((1..5], (1..10])", "true"),
+    ("starts((1..5), (1..10))", "true"),
+    ("starts(1, (1..8])", "false"),
+    ("started by([1..10], [1..10))", "true"),
+    ("coincides(5, 5)", "true"),
+    ("coincides((1..5], [1..5))", "false"),
+]
+
 TABLE = [
     *DATA_TYPES,
     *BOOLEAN_EXPRESSIONS,
@@ -316,6 +376,8 @@ TABLE = [
     *NUMBERS,
     *LIST_FUNCTIONS,
     *CONTEXT_AND_DATE_FUNCTIONS,
+    *CONTROL_FLOW,
+    *RANGES,
 ]
 VARIABLES: dict[str, Any] = {
     "order": {"id": 7, "total price": 40},

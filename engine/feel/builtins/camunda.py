@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import Final, NoReturn
 
 from engine.feel import operations, patterns, temporal
+from engine.feel.builtins import contexts, numbers
 from engine.feel.builtins.catalog import Catalog
 from engine.feel.builtins.contexts import key_and_value
 from engine.feel.builtins.conversions import number_with_separators
@@ -142,6 +143,11 @@ def _chance(run: Run, name: str) -> bytes:
 # -------------------------------------------------------------------- numbers
 
 
+@catalog.add("abs(number: number|duration)", camunda=True)
+def abs_(run: Run, number: Value) -> Value:
+    return numbers.abs_(run, number)
+
+
 @catalog.add("decimal(n: number, scale: number, mode: string)", camunda=True)
 def decimal_(run: Run, n: Decimal, scale: Decimal, mode: str) -> Value:
     if mode.upper() not in _ROUNDINGS:
@@ -219,8 +225,18 @@ def _verdict(items: list[Value], decisive: bool) -> Value:
 # -------------------------------------------------------------------- contexts
 
 
+@catalog.add("get value(context: context, key: string)", camunda=True)
+def get_value(run: Run, context: dict[str, Value], key: str) -> Value:
+    return get_value_at(run, context, [key])
+
+
+@catalog.add("get entries(context: context)", camunda=True)
+def get_entries(run: Run, context: dict[str, Value]) -> Value:
+    return contexts.get_entries(run, context)
+
+
 @catalog.add("get value(context: context, keys: list)", camunda=True)
-def get_value(run: Run, context: Value, keys: list[Value]) -> Value:
+def get_value_at(run: Run, context: Value, keys: list[Value]) -> Value:
     if not keys:
         raise NoValue("expected at least one key")
     for key in keys:
