@@ -19,7 +19,6 @@ from typing import Protocol
 
 from engine.core.compiled import first_event
 from engine.core.definitions import Definitions
-from engine.core.messages import Message, PostOffice, key_text
 from engine.core.model import (
     ROOT_INSTANCE,
     BpmnErrorThrown,
@@ -42,7 +41,6 @@ from engine.core.model import (
     JobCreated,
     JobFailed,
     Json,
-    MessageCorrelated,
     MessageSubscribed,
     MessageUnsubscribed,
     RunId,
@@ -59,10 +57,11 @@ from engine.core.model import (
 from engine.core.process import Instance, advance, start
 from engine.errors import BpmnError, ContractError, DefinitionError, IntegrityError
 from engine.handlers import Activation, DeliveryWorld, Handlers, World
-from engine.ledger import Draft, EntryType, event_to_json, note, read_turn, turn
+from engine.ledger import Draft, event_to_json, turn
+from engine.runtime.mail import Asked, Mail
 from engine.runtime.pending import Open, Waiting, local_key, waiting_in
 from engine.runtime.recorder import Recorder
-from engine.store import Change, CommandTaken, InstanceClosed, InstanceOpened, InstanceRow
+from engine.store import Change, CommandTaken, InstanceClosed, InstanceOpened
 
 COMMAND_POLL_S = 0.25
 PATIENCE = timedelta(seconds=150)  #: longer than the longest pause between two attempts
@@ -105,19 +104,6 @@ class Ended:
     waiting: tuple[Waiting, ...] = ()
 
 
-@dataclass
-class _Asked:
-    """What people and other processes asked for in one round: facts, and the record of their asking."""
-
-    facts: list[tuple[str, Fact]] = field(default_factory=list)
-    drafts: list[Draft] = field(default_factory=list)
-    changes: list[Change] = field(default_factory=list)
-
-    def record(self, kind: str, body: Mapping[str, Json], answer: str, at: datetime) -> None:
-        record: dict[str, Json] = {"kind": kind, "body": body, "answer": answer}
-        self.drafts.append(note(EntryType.COMMAND_RECEIVED, at, record))
-
-
 class Conductor:
     """Carries the instances of one run until the root ends, everything waits for people, or it is told to stop."""
 
@@ -154,9 +140,7 @@ class Conductor:
         self._due: list[tuple[datetime, str, str]] = []
         self._running: dict[str, asyncio.Task[None]] = {}
         self._inbox: asyncio.Queue[tuple[str, Fact]] = asyncio.Queue()
-        self._office = PostOffice()
-        self._mail: list[Mapping[str, Json]] = []
-        self._published: set[str] = set()
+        self._mail = Mail(recorder.store, run)
         self._ended: Ended | None = None
         self._stopping = False
         self._looked_at = 0.0
@@ -192,7 +176,9 @@ class Conductor:
                         where=f"entry {recorded.seq}",
                         hint="Run `engine ledger verify` and `engine replay`; nothing was changed.",
                     )
-        self._read_mail(rows)
+        waiting = {row.instance: self._open[row.instance] for row in rows}
+        for item in self._mail.recall(waiting, self._clock.now()):
+            self._inbox.put_nowait(item)
         live = {row.instance for row in rows}
         for instance, opened in self._open.items():
             for child, request in opened.children.items():
@@ -243,7 +229,7 @@ class Conductor:
 
     def publish(self, message: Mapping[str, Json]) -> None:
         """Publish {id, name, key, variables, ttl_s} inside the run; a message of an id that was published is not again."""
-        self._mail.append(message)
+        self._mail.post(message)
         self._inbox.put_nowait(("", SignalBroadcast(at=self._clock.now(), name="")))
 
     def waiting(self) -> tuple[Waiting, ...]:
@@ -268,10 +254,10 @@ class Conductor:
 
     # ---- one round
 
-    async def _next_batch(self) -> tuple[list[tuple[str, Fact]], _Asked]:
+    async def _next_batch(self) -> tuple[list[tuple[str, Fact]], Asked]:
         """Wait for facts, a due timer or the next look at commands; return all facts that are there, and what people
         and other processes asked for."""
-        asked = _Asked()
+        asked = Asked()
         batch = self._due_timers()
         if not batch and self._inbox.empty():
             if self._is_idle() and not self._commands_wait():
@@ -283,14 +269,12 @@ class Conductor:
                 batch.extend(self._due_timers())
         while not self._inbox.empty():
             batch.append(self._inbox.get_nowait())
-        mail, self._mail = self._mail, []
-        for message in mail:
-            self._deliver(message, asked)
+        self._mail.deliver_posted(asked, self._clock.now())
         if self._commands_wait():
             self._take_commands(asked)
         return [item for item in [*batch, *asked.facts] if item[0]], asked
 
-    async def _take(self, batch: Sequence[tuple[str, Fact]], asked: _Asked) -> None:
+    async def _take(self, batch: Sequence[tuple[str, Fact]], asked: Asked) -> None:
         """Advance every fact and what follows from it, commit all turns and what asked for them together, then act."""
         queue = deque(batch)
         drafts: list[Draft] = list(asked.drafts)
@@ -388,13 +372,13 @@ class Conductor:
             case MessageSubscribed():
                 now = self._clock.now()
                 process = self._open[instance].process
-                found = self._office.subscribe(InstanceId(instance), process, event, now)
+                found = self._mail.office.subscribe(InstanceId(instance), process, event, now)
                 if found is not None:
                     queue.append((instance, found.fact(now)))
             case MessageUnsubscribed(subscription=key):
-                self._office.unsubscribe(InstanceId(instance), key)
+                self._mail.office.unsubscribe(InstanceId(instance), key)
             case InstanceEnded():
-                self._office.forget(InstanceId(instance))
+                self._mail.office.forget(InstanceId(instance))
                 self._end_instance(instance, event, queue, changes)
             case JobCreated() | JobCancelled() | TimerScheduled():
                 effects.append((instance, event))
@@ -536,14 +520,14 @@ class Conductor:
         self._looked_at = now
         return bool(self._recorder.store.commands(self._run))
 
-    def _take_commands(self, asked: _Asked) -> None:
+    def _take_commands(self, asked: Asked) -> None:
         """Turn commands of other processes (`engine stop`, `complete`, `message`) into facts; each is recorded."""
         for command in self._recorder.store.commands(self._run):
             now = self._clock.now()
             body = command.body
             asked.changes.append(CommandTaken(command=command.id))
             if command.kind == "message":
-                self._deliver({**body, "id": f"command-{command.id}"}, asked)
+                self._mail.deliver({**body, "id": f"command-{command.id}"}, asked, now)
                 continue
             answered = "taken"
             if command.kind == "stop":
@@ -564,54 +548,6 @@ class Conductor:
         variables: Variables = given if isinstance(given, Mapping) else {}
         signal = SignalBroadcast(at=now, name=str(body.get("name", "")), variables=variables)
         return [(instance, signal) for instance in self._instances]
-
-    # ---- messages
-
-    def _deliver(self, body: Mapping[str, Json], asked: _Asked) -> None:
-        """Hand a message to those that wait for it, and keep it while it lives."""
-        now = self._clock.now()
-        message = _message(body, now)
-        if message.id in self._published:
-            return
-        self._published.add(message.id)
-        found = self._office.publish(message, now)
-        asked.facts += [(item.instance, item.fact(now)) for item in found]
-        kept = "kept" if message.is_kept(now) else "nobody waits for it"
-        answered = f"taken by {len(found)}" if found else kept
-        asked.record("message", body, answered, now)
-
-    def _read_mail(self, rows: Sequence[InstanceRow]) -> None:
-        """After a kill: know again who waits for messages, and which messages are kept."""
-        store, now = self._recorder.store, self._clock.now()
-        kept = []
-        for entry in store.entries(self._run, types=(EntryType.COMMAND_RECEIVED,)):
-            command = entry.body or {}
-            body = command.get("body")
-            if command.get("kind") == "message" and isinstance(body, Mapping):
-                message = _message(body, entry.at)
-                self._published.add(message.id)
-                kept += [message] if message.is_kept(now) else []
-        for message in kept:  # nobody waits yet, so nothing is handed out twice
-            self._office.publish(message, now)
-        if kept:
-            self._note_taken()
-        for row in rows:
-            for event in self._open[row.instance].messages.values():
-                found = self._office.subscribe(
-                    InstanceId(row.instance), self._open[row.instance].process, event, now
-                )
-                if found is not None:
-                    self._inbox.put_nowait((row.instance, found.fact(now)))
-
-    def _note_taken(self) -> None:
-        """Tell the office which processes had which messages, of all instances that ever were."""
-        processes: dict[str, str] = {}
-        for entry in self._recorder.store.entries(self._run, types=(EntryType.INSTANCE_TURN,)):
-            fact = read_turn(entry).fact
-            if isinstance(fact, InstanceStarted):
-                processes[entry.instance] = fact.process
-            elif isinstance(fact, MessageCorrelated):
-                self._office.taken(fact.message, processes[entry.instance])
 
     def _personal_fact(
         self, kind: str, body: Mapping[str, object], now: datetime
@@ -671,18 +607,6 @@ class Conductor:
             task.cancel()
         if running:
             await asyncio.gather(*running, return_exceptions=True)
-
-
-def _message(body: Mapping[str, Json], published: datetime) -> Message:
-    ttl_s, variables = body.get("ttl_s"), body.get("variables")
-    lives = isinstance(ttl_s, int) and ttl_s > 0
-    return Message(
-        id=str(body.get("id")),
-        name=str(body.get("name")),
-        key=key_text(body.get("key")),
-        variables=variables if isinstance(variables, Mapping) else {},
-        expires=published + timedelta(seconds=int(str(ttl_s))) if lives else None,
-    )
 
 
 def _failure(error: Exception) -> Failure:
