@@ -20,13 +20,14 @@ def register(app: typer.Typer) -> None:
 def replay(
     run_id: Annotated[str | None, typer.Argument(help="Run id; the newest without.")] = None,
     project: ProjectFolder = HERE,
-    until: Annotated[int | None, typer.Option(help="Stop after this entry.")] = None,
+    until: Annotated[int | None, typer.Option(min=1, help="Stop after this entry.")] = None,
     ledger: Annotated[
         Path | None, typer.Option("--ledger", help="A copied ledger, with no database: its folder.")
     ] = None,
     as_json: AsJson = False,
 ) -> int:
     """Fold the recorded facts again; exit 5 names the first event that does not follow."""
+    from engine.errors import UsageError
     from engine.runtime.proof import replay_copy, replay_run, verify_run
 
     if ledger is not None:
@@ -38,6 +39,10 @@ def replay(
             run = engine.find_run(store, run_id).id
             verified = verify_run(store, run)
             done = replay_run(store, run, until=until)
+    if until is not None and until > verified.entries:
+        raise UsageError(
+            "--until", expected=f"an entry from 1 to {verified.entries}", got=str(until)
+        )
     if as_json:
         show.as_json(
             "replay",
@@ -51,8 +56,9 @@ def replay(
             },
         )
     else:
+        part = f"up to entry {until} of {verified.entries}, " if until else ""
         show.line(
-            f"run {run}: {done.turns} turns of {done.instances} instances replayed under bundle "
+            f"run {run}: {part}{done.turns} turns of {done.instances} instances replayed under bundle "
             f"{done.bundle[:12]}; every event follows from the recorded facts"
         )
     return 0
