@@ -366,5 +366,6 @@ class Finding:
     hint: str = ""
 
     def __str__(self) -> str:
+        said = self.message if self.message.endswith((".", "?", "!")) else f"{self.message}."
         hint = f" {self.hint}" if self.hint else ""
-        return f"{self.file}:{self.line}: {self.severity}: {self.message}{hint} [{self.rule}]"
+        return f"{self.file}:{self.line}: {self.severity}: {said}{hint} [{self.rule}]"

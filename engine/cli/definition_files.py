@@ -34,6 +34,7 @@ def findings(files: Sequence[Path]) -> list[Finding]:
     """
     from engine.runtime.engine import load_handlers
     from engine.runtime.jobs import job_findings
+    from engine.runtime.linting import lint_findings
 
     handlers = load_handlers()
     wanted = {str(file) for file in files}
@@ -43,5 +44,6 @@ def findings(files: Sequence[Path]) -> list[Finding]:
         paths = {path.resolve(): path for path in (*definitions_around(own[0]), *own)}
         told, loaded = inspect({str(path): path.read_bytes() for path in paths.values()})
         jobs = job_findings(loaded, handlers, delivers=True)
-        found.update(dict.fromkeys(item for item in (*told, *jobs) if item.file in wanted))
+        drawn = lint_findings(loaded, handlers)
+        found.update(dict.fromkeys(item for item in (*told, *jobs, *drawn) if item.file in wanted))
     return sorted(found)

@@ -82,7 +82,8 @@ def _result(finding: Finding, rules: Sequence[str]) -> dict[str, object]:
 
 
 def _told(finding: Finding) -> str:
-    return f"{finding.message} {finding.hint}".strip()
+    said = finding.message if finding.message.endswith((".", "?", "!")) else f"{finding.message}."
+    return f"{said} {finding.hint}".strip()
 
 
 def _message(text: str) -> str:
