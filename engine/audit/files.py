@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from engine.audit.verifier import Finding, Report, verify
+from engine.audit.findings import Finding
+from engine.audit.verifier import Report, verify
 from engine.errors import EngineError
 
 

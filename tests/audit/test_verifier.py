@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 
 import orjson
@@ -17,7 +18,8 @@ from hypothesis import strategies as st
 
 from engine import audit
 from engine.audit import Finding, verify
-from engine.audit import verifier as module
+from engine.audit import lines as reading
+from engine.audit.tree import TAG
 from engine.core.model import Failure, JobCompleted, JobFailed
 from engine.ledger import Draft, EntryType, Head, note, seal, turn
 from engine.ledger.checkpoints import SigningKey, sign_checkpoint
@@ -122,6 +124,7 @@ HONEST = ledger(
     voided("m2"),
     *verdicts(NEXT),
     authorized(NEXT, "m2"),
+    Signed,
     merged(NEXT, "m2"),
     *verdicts(
         {**NEXT, "old": "1" * 40, "sources": ["a" * 40], "commit": "2" * 40}, (), rollback="pass"
@@ -140,7 +143,7 @@ def rechained(lines: list[bytes]) -> list[bytes]:
         record["seq"], record["prev"] = head.seq + 1, head.hash.hex()
         new = orjson.dumps(record, option=orjson.OPT_SORT_KEYS)
         result.append(new)
-        head = Head("r1", 1, head.seq + 1, module.sha256(module.TAG + head.hash + new).digest())
+        head = Head("r1", 1, head.seq + 1, sha256(TAG + head.hash + new).digest())
     return result
 
 
@@ -151,7 +154,7 @@ def test_an_honest_ledger_holds():
     report = verify(HONEST, [WITNESS], KEY_LINE)
     assert report.findings == ()
     assert (report.run, report.entries, report.ok) == ("r1", len(HONEST), True)
-    assert (report.checkpoints, report.witnessed) == (4, len(HONEST))
+    assert (report.checkpoints, report.witnessed) == (5, len(HONEST))
 
 
 def test_without_a_key_nothing_counts_as_witnessed():
@@ -164,10 +167,8 @@ def test_an_empty_ledger_has_an_empty_report():
     assert (report.entries, report.run, report.findings) == (0, "", ())
 
 
-def test_the_slow_reader_agrees_with_the_quick_one(monkeypatch):
-    with monkeypatch.context() as patched:
-        patched.setattr(module, "_parser", lambda: module._parse_with_json)
-        slow = verify(HONEST, [WITNESS], KEY_LINE)
+def test_the_slow_reader_agrees_with_the_quick_one():
+    slow = verify(HONEST, [WITNESS], KEY_LINE, parse=reading.parse_slowly)
     assert slow == verify(HONEST, [WITNESS], KEY_LINE)
 
 
@@ -178,13 +179,13 @@ def test_the_slow_reader_agrees_with_the_quick_one(monkeypatch):
      '{"\ue000":1,"\U0001f600":2}'.encode()],
 )  # fmt: skip
 def test_both_readers_refuse_what_is_not_canonical(line):
-    assert module._parse_with_json(line) is None
-    assert module._parser()(line) is None
+    assert reading.parse_slowly(line) is None
+    assert reading.parser()(line) is None
 
 
 def test_both_readers_sort_names_as_rfc_8785_does():
     line = '{"\U0001f600":2,"\ue000":1}'.encode()
-    assert module._parse_with_json(line) == module._parser()(line) == {"\ue000": 1, "\U0001f600": 2}
+    assert reading.parse_slowly(line) == reading.parser()(line) == {"\ue000": 1, "\U0001f600": 2}
 
 
 def test_the_verifier_shares_no_code_with_the_engine():
@@ -313,7 +314,7 @@ def test_large_values_are_checked_by_digest():
     blobs: dict[str, bytes] = {}
 
     def put(content: bytes) -> str:
-        digest = f"sha256:{module.sha256(content).hexdigest()}"
+        digest = f"sha256:{sha256(content).hexdigest()}"
         blobs[digest] = content
         return digest
 
@@ -332,7 +333,7 @@ def test_large_values_are_checked_by_digest():
 
 
 def one(job="m1", subject=SUBJECT):
-    return [*verdicts(subject), authorized(subject, job), merged(subject, job)]
+    return [*verdicts(subject), authorized(subject, job), Signed, merged(subject, job)]
 
 
 @pytest.mark.parametrize(
@@ -366,11 +367,11 @@ def one(job="m1", subject=SUBJECT):
                      "authorised although budget is not recorded for these commits", id="verdicts too late"),
         pytest.param([created(), *verdicts(), authorized(kind=EntryType.ROLLBACK_AUTHORIZED)], 7,
                      "authorised although rollback is not recorded for these commits", id="rollback without verdict"),
-        pytest.param([created(), *one(), merged()], 9,
-                     "m1 was completed already, in entry 8", id="a merge twice"),
-        pytest.param([created(), *one(), *one("m2")], 15,
-                     f"commit {'d' * 40} was merged already, in entry 8", id="a commit twice"),
-        pytest.param([created(), *one(), *one("m2", {**NEXT, "old": "9" * 40})], 15,
+        pytest.param([created(), *one(), merged()], 10,
+                     "m1 was completed already, in entry 9", id="a merge twice"),
+        pytest.param([created(), *one(), *one("m2")], 17,
+                     f"commit {'d' * 40} was merged already, in entry 9", id="a commit twice"),
+        pytest.param([created(), *one(), *one("m2", {**NEXT, "old": "9" * 40})], 17,
                      f"{REF} stood at {'d' * 40}, yet the merge builds on {'9' * 40}", id="a merge beside the branch"),
     ],
 )  # fmt: skip
@@ -416,7 +417,7 @@ def test_the_command_tells_what_it_checked(folder, tmp_path):
     kept.write_text(WITNESS)
     size = len(HONEST)
     expected = (
-        f"run r1: {size} entries, 4 signed checkpoints (the newest covers {size}), "
+        f"run r1: {size} entries, 5 signed checkpoints (the newest covers {size}), "
         "levels L0 to L2: the ledger holds\n"
     )
     assert audited(str(folder), "--checkpoint", str(kept), "--key", KEY_LINE) == (0, expected)

@@ -1,0 +1,177 @@
+"""L0, the bytes: a line is the RFC 8785 form of an object with the members of ledger-entry.v1, without floats.
+
+Two readers give the same answers: the standard library alone is enough; orjson, where it is installed, is five times
+as quick. Both compare the line with what they would write themselves, so one value has one spelling.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from datetime import datetime
+from hashlib import sha256
+from typing import Any, Final
+
+from engine.audit.findings import Finding, Record
+
+TYPES: Final = frozenset(
+    """run.created run.resumed run.stopped run.finished definitions.loaded instance.turn
+    command.received workspace.created workspace.captured workspace.removed worker.started
+    worker.finished plugin.called usage.recorded gate.finished verdict.recorded waiver.granted
+    merge.authorized merge.completed merge.voided merge.refused rollback.authorized
+    rollback.completed rollback.voided publish.completed publish.refused checkpoint.signed
+    key.rotated recovery.action""".split()  # noqa: SIM905  # twenty-nine words read better as words
+)
+
+Parser = Callable[[bytes], Record | None]
+ReadBlob = Callable[[str], bytes | None]  #: digest "sha256:…" → content, None when it is missing
+
+_HEX_64: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_TIME: Final = re.compile(
+    r"[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
+    r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{6}Z"
+)
+_BLOB: Final = re.compile(rb'"\$blob":"sha256:([0-9a-f]{64})"')
+_BEYOND_U_FFFF: Final = re.compile(rb"[\xf0-\xf4]")
+#: how a float ends that orjson has written: a text may look so too, then the values are looked at one by one
+_FRACTION: Final = re.compile(rb"\.[0-9e-]+[,}\]]")
+_EXPONENT: Final = re.compile(rb"e-?[0-9]+[,}\]]")
+_MEMBERS: Final = frozenset(
+    {"v", "seq", "prev", "run", "type", "at", "epoch", "instance", "task", "fact", "events", "body"}
+)
+
+
+def parser() -> Parser:
+    """Return the quickest reader there is: line → entry, or None when the line is not canonical."""
+    try:
+        import orjson
+    except ImportError:
+        return parse_slowly
+    loads, dumps = orjson.loads, orjson.dumps
+    options = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER
+    has_fraction, has_exponent = _FRACTION.search, _EXPONENT.search
+
+    def parse(line: bytes) -> Record | None:
+        try:
+            record = loads(line)
+            if dumps(record, option=options) != line:
+                # RFC 8785 sorts names beyond U+FFFF otherwise than orjson
+                return parse_slowly(line) if _BEYOND_U_FFFF.search(line) else None
+            if type(record) is not dict:
+                return None
+            if (has_fraction(line) or has_exponent(line)) and not _is_exact(record):
+                return None
+        except (ValueError, TypeError, RecursionError):
+            return None
+        if not line.isascii() and _BEYOND_U_FFFF.search(line):
+            return parse_slowly(line)
+        return record
+
+    return parse
+
+
+def parse_slowly(line: bytes) -> Record | None:
+    """Like `parser`, with the standard library alone."""
+    try:
+        record = json.loads(line.decode(), parse_float=_refuse, parse_constant=_refuse)
+        is_canonical = _canonical(record).encode() == line
+    except (ValueError, RecursionError):
+        return None
+    return record if is_canonical and type(record) is dict else None
+
+
+def shape_problem(record: Record, prev: str) -> str:
+    """Return what is wrong with the members of an entry, or "". `prev` is the hash of the entry before, hex."""
+    try:
+        epoch, seq, version = record["epoch"], record["seq"], record["v"]
+        kind, run, at, before = record["type"], record["run"], record["at"], record["prev"]
+    except KeyError as error:
+        return f"expected a member {error.args[0]!r}, but there is none"
+    if not record.keys() <= _MEMBERS:
+        return f"unknown members {', '.join(sorted(record.keys() - _MEMBERS))}"
+    if type(version) is not int or type(seq) is not int or type(epoch) is not int:
+        return "expected integers as 'v', 'seq' and 'epoch'"
+    if version != 1 or epoch < 1 or type(kind) is not str or kind not in TYPES:
+        return f"expected a known version, epoch and type, but got {version}, {epoch}, {kind!r}"
+    if type(run) is not str or not run or not is_time(at):
+        return "expected a run and a UTC time with microseconds"
+    if before != prev and not _is_hash(before):
+        return "expected a hash of 64 hexadecimal digits as 'prev'"
+    if kind == "instance.turn":
+        return _turn_problem(record)
+    return "" if type(record.get("body")) is dict else "expected a body"
+
+
+def _turn_problem(record: Record) -> str:
+    instance, fact, events = record.get("instance"), record.get("fact"), record.get("events", [])
+    if type(instance) is not str or not instance or type(fact) is not dict:
+        return "expected a turn with its instance, fact and events"
+    if type(events) is not list:
+        return "expected a turn with its instance, fact and events"
+    if type(fact.get("kind")) is not str:
+        return "expected a kind on the fact and on every event"
+    for event in events:
+        if type(event) is not dict or type(event.get("kind")) is not str:
+            return "expected a kind on the fact and on every event"
+    return ""
+
+
+def blob_findings(seq: int, line: bytes, blob: ReadBlob) -> list[Finding]:
+    """Return a finding for each large value of `line` that is not what its digest says."""
+    found = []
+    for digest in _BLOB.findall(line):
+        content = blob(f"sha256:{digest.decode()}")
+        if content is None or sha256(content).hexdigest() != digest.decode():
+            message = f"the large value sha256:{digest.decode()} is missing or altered"
+            found.append(Finding(seq, "L0", message))
+    return found
+
+
+def is_time(value: object) -> bool:
+    """Tell whether `value` is a time of the calendar in UTC with microseconds."""
+    if type(value) is not str or _TIME.fullmatch(value) is None:
+        return False
+    if value[8:10] < "29":
+        return True
+    try:
+        datetime.fromisoformat(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_hash(value: object) -> bool:
+    return type(value) is str and _HEX_64.fullmatch(value) is not None
+
+
+def _is_exact(value: Any) -> bool:  # Any: parsed JSON
+    """Tell whether no float occurs in parsed JSON."""
+    for member in value.values() if type(value) is dict else value:
+        kind = type(member)
+        if kind is dict or kind is list:
+            if not _is_exact(member):
+                return False
+        elif kind is float:
+            return False
+    return True
+
+
+def _refuse(token: str) -> None:
+    raise ValueError(f"{token} is no exact number")
+
+
+def _canonical(value: Any) -> str:  # Any: parsed JSON
+    """Return the text of RFC 8785 for values without floats."""
+    if isinstance(value, dict):
+        names = sorted(value, key=lambda name: name.encode("utf-16-be"))
+        return "{" + ",".join(f"{_text(name)}:{_canonical(value[name])}" for name in names) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(_canonical, value)) + "]"
+    if isinstance(value, int) and not isinstance(value, bool) and not -(2**53) < value < 2**53:
+        raise ValueError("an integer beyond 2^53")
+    return _text(value)
+
+
+def _text(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
