@@ -40,9 +40,8 @@ def evaluate(
     """Ask a policy and print its verdict. Exit 0 for pass, 1 for anything else."""
     from engine.policy import PolicySet
 
-    verdict = PolicySet.load(_modules(project, policies)).decide(
-        package, _json(input_text), datetime.now(UTC)
-    )
+    given = _json(input_text)
+    verdict = PolicySet.load(_modules(project, policies)).decide(package, given, _time(given))
     if as_json:
         show.as_json(
             "verdict",
@@ -225,6 +224,21 @@ def _modules(project: Path, folder: Path | None, *, tests: bool = False) -> dict
         return {file.relative_to(folder).as_posix(): file.read_text("utf-8") for file in kept}
     except UnicodeDecodeError as error:
         raise UsageError("a policy is not UTF-8", where=str(folder), got=str(error)) from error
+
+
+def _time(given: Any) -> datetime:  # Any: JSON given by a person
+    """Return the moment that the input names as `now`, or this one."""
+    from engine.errors import UsageError
+
+    if not isinstance(given, dict) or "now" not in given:
+        return datetime.now(UTC)
+    try:
+        moment = datetime.fromisoformat(given["now"])
+    except (TypeError, ValueError) as error:
+        raise UsageError(
+            "--input", expected="now as RFC 3339 text", got=str(given["now"])
+        ) from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _json(text: str) -> Any:  # Any: JSON given by a person

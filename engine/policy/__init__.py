@@ -163,7 +163,7 @@ def policy_digest(modules: Mapping[str, str]) -> str:
 
 def _input_text(input_: Json, now: datetime) -> str:
     given = dict(input_) if isinstance(input_, Mapping) else {"value": input_}
-    given.setdefault("now", now.isoformat())
+    given["now"] = now.isoformat()  # the fact's time, whatever the diagram calls now
     return orjson.dumps(given, default=_plain).decode()
 
 

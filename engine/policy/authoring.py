@@ -7,9 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from engine.bpmn.model import Finding
-from engine.errors import DefinitionError
 from engine.policy.backends import RegoError
-from engine.policy.embedded import Embedded
+from engine.policy.embedded import Embedded, FindingsError
 
 _PACKAGE = re.compile(r"^package\s+([\w.]+)", re.MULTILINE)
 _TEST = re.compile(r"^(test_\w+)", re.MULTILINE)
@@ -36,10 +35,8 @@ def lint(modules: Mapping[str, str]) -> list[Finding]:
         findings.extend(_shape(path, text))
     try:
         Embedded(modules, {})
-    except DefinitionError as error:
-        findings.append(
-            _finding(error.where or next(iter(modules)), 1, "unreadable", error.message)
-        )
+    except FindingsError as error:
+        findings.extend(error.findings)
     return sorted(findings)
 
 

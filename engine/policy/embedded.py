@@ -6,9 +6,9 @@ regorus 0.13 cannot be interrupted. A policy that never ends is therefore bounde
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -18,7 +18,17 @@ import regorus
 from engine.bpmn.model import Finding
 from engine.core.model import Json
 from engine.errors import DefinitionError
-from engine.policy.backends import IMPURE, RegoError, impure_finding
+from engine.policy.backends import RegoError
+from engine.policy.built_ins import ADDED, REFUSED
+from engine.policy.inspection import findings
+
+
+class FindingsError(DefinitionError):
+    """Policies that cannot be used; `findings` says where and why."""
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        super().__init__("\n".join(str(finding) for finding in findings))
+        self.findings = tuple(findings)
 
 
 class Embedded:
@@ -31,9 +41,10 @@ class Embedded:
         self._data = json.dumps(data, default=str)
         engine = self._compile()
         self.packages = tuple(name.removeprefix("data.") for name in sorted(engine.get_packages()))
-        findings = list(_impure(engine))
-        if findings:
-            raise DefinitionError("\n".join(str(finding) for finding in findings))
+        wrong = findings(orjson.loads(engine.get_ast_as_json()), _has_built_in)
+        if wrong:
+            raise FindingsError(wrong)
+        _compiled(engine, modules)
 
     def session(self) -> Session:
         """Return what answers questions in the calling thread, and in no other."""
@@ -54,12 +65,8 @@ class Embedded:
             try:
                 engine.add_policy(path, text)
             except Exception as error:  # RuntimeError, and RecursionError for deep nesting
-                raise DefinitionError(
-                    f"the policy cannot be read: {first_lines(error)}",
-                    where=path,
-                    hint="Mend the file; `engine policy check` tells more.",
-                ) from error
-        engine.add_extension("crypto.sha256", 1, _sha256)
+                raise _unreadable(path, error) from error
+        _extend(engine)
         engine.add_data_json(self._data)
         return engine
 
@@ -96,36 +103,54 @@ def first_lines(error: BaseException) -> str:
     return " ".join(text.split())[:400] or type(error).__name__
 
 
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+def _extend(engine: Any) -> None:
+    """Add what regorus lacks, and put an error in the place of what is refused: no spelling gets around it."""
+    for name, (arity, function) in ADDED.items():
+        engine.add_extension(name, arity, function)
+    for name, arity in REFUSED.items():
+        engine.add_extension(name, arity, _refusal(name))
 
 
-def _impure(engine: Any) -> Iterator[Finding]:
-    for module in orjson.loads(engine.get_ast_as_json()):
-        file = module["source"]["file"]
-        for name, line in _calls(module["ast"]):
-            if name.startswith(IMPURE):
-                yield impure_finding(file, line, name)
+def _refusal(name: str) -> Callable[..., Any]:
+    def refuse(*_: object) -> None:
+        raise ValueError(f"{name} gives answers that replay cannot repeat")
+
+    return refuse
 
 
-def _calls(node: Any) -> Iterator[tuple[str, int]]:
-    """Yield (function name, line) of every call below `node` of the syntax tree."""
-    if isinstance(node, dict):
-        call = node.get("Call")
-        if isinstance(call, dict):
-            yield _dotted(call["fcn"]), int(call["span"]["line"])
-        for item in node.values():
-            yield from _calls(item)
-    elif isinstance(node, list):
-        for item in node:
-            yield from _calls(item)
+def _has_built_in(name: str) -> bool:
+    """Ask the engine itself; it counts the arguments only of what it has."""
+    engine = regorus.Engine()
+    _extend(engine)
+    try:
+        engine.eval_query_as_json(f"{name}()")
+    except Exception as error:
+        return "could not find function" not in str(error)
+    return True
 
 
-def _dotted(node: Any) -> str:
-    if "Var" in node:
-        return str(node["Var"]["value"])
-    if "RefDot" in node:
-        field = node["RefDot"]["field"]
-        name = field[1] if isinstance(field, list) else ""
-        return f"{_dotted(node['RefDot']['refr'])}.{name}"
-    return ""
+def _compiled(engine: Any, modules: Mapping[str, str]) -> None:
+    """Make the engine look at every rule; it does so at the first question, whatever that is."""
+    try:
+        engine.clone().eval_query_as_json("true")
+    except Exception as error:
+        raise _unreadable(next(iter(modules), ""), error) from error
+
+
+def _unreadable(path: str, error: Exception) -> FindingsError:
+    """Return the one finding that regorus' message `--> file:line:column | … error: text` holds."""
+    text = first_lines(error)
+    place = re.search(r"--> (?P<file>\S+):(?P<line>\d+):(?P<column>\d+)", text)
+    said = text.rpartition("error: ")[2]
+    finding = Finding(
+        file=place["file"] if place else path,
+        line=int(place["line"]) if place else 1,
+        severity="error",
+        rule="unreadable",
+        element="",
+        message=f"column {place['column']}: the policy cannot be read: {said}"
+        if place
+        else f"the policy cannot be read: {said}",
+        hint="Mend the file; docs/reference/policy-backends.md lists what the embedded engine lacks.",
+    )
+    return FindingsError([finding])

@@ -19,7 +19,7 @@ from opa_client.errors import DeletePolicyError, RegoParseError
 
 from engine.core.model import Json
 from engine.errors import DefinitionError, EnvironmentFailure, UsageError
-from engine.policy.backends import IMPURE, RegoError, ServerSettings, impure_finding
+from engine.policy.backends import RegoError, ServerSettings, impure_finding, is_impure
 
 PREFIX: Final = "poundlock/"  #: ids of our policies on the server
 _PACKAGE: Final = "poundlock_bundle"
@@ -177,7 +177,7 @@ class OpaServer:
         findings = [
             str(impure_finding(path, line, called))
             for called, line in _references(held["ast"])
-            if called.startswith(IMPURE)
+            if is_impure(called)
         ]
         if findings:
             raise DefinitionError("\n".join(findings))

@@ -96,6 +96,33 @@ def test_one_policy_gets_one_verdict_on_both(opa_url: str, body: str) -> None:
     assert essence(answers[0]) == essence(answers[1])
 
 
+HASHES = """package p
+default allow := false
+deny contains {"code": "HASH", "msg": text} if some text in {
+	crypto.md5(input.text), crypto.sha1(input.text), crypto.sha256(input.text),
+	crypto.hmac.md5(input.text, input.key), crypto.hmac.sha1(input.text, input.key),
+	crypto.hmac.sha256(input.text, input.key), crypto.hmac.sha512(input.text, input.key),
+	sprintf("equal: %v", [crypto.hmac.equal(input.text, input.key)]),
+}
+"""
+
+
+@pytest.mark.opa
+def test_added_hashes_are_those_of_the_reference_implementation(opa_url: str) -> None:
+    here, there = PolicySet.load({"p.rego": HASHES}), on_server(opa_url, {"p.rego": HASHES})
+    texts = st.text(max_size=80) | st.sampled_from([None, True, 1, [], {"a": 1}, "x" * 1000])
+
+    @settings(max_examples=40, deadline=None, derandomize=True)
+    @given(texts, texts, st.booleans())
+    def law(text: object, key: object, same: bool) -> None:
+        asked = {"text": text, "key": text if same else key}
+        answers = [essence(policies.decide("p", asked, NOW)) for policies in (here, there)]
+        assert answers[0] == answers[1]
+
+    law()
+    assert len(here.decide("p", {"text": "a", "key": "b"}, NOW).reasons) == 8
+
+
 @pytest.fixture(scope="module")
 def recorded_inputs(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, Any]]:
     """Return (package, input) of every policy gateway of a real run."""
