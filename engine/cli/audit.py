@@ -2,66 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from engine.cli import show
 from engine.cli.common import HERE, AsJson, ProjectFolder, RunOption, open_engine
+from engine.cli.replaying import replay
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to `app`."""
     app.command()(replay)
     app.command()(why)
-
-
-def replay(
-    run_id: Annotated[str | None, typer.Argument(help="Run id; the newest without.")] = None,
-    project: ProjectFolder = HERE,
-    until: Annotated[int | None, typer.Option(min=1, help="Stop after this entry.")] = None,
-    ledger: Annotated[
-        Path | None, typer.Option("--ledger", help="A copied ledger, with no database: its folder.")
-    ] = None,
-    as_json: AsJson = False,
-) -> int:
-    """Fold the recorded facts again; exit 5 names the first event that does not follow."""
-    from engine.errors import UsageError
-    from engine.runtime.proof import replay_copy, replay_run, verify_run
-
-    if ledger is not None:
-        verified, done = replay_copy(ledger, until=until)
-        run = ledger.resolve().name
-    else:
-        engine = open_engine(project)
-        with engine.store() as store:
-            run = engine.find_run(store, run_id).id
-            verified = verify_run(store, run)
-            done = replay_run(store, run, until=until)
-    if until is not None and until > verified.entries:
-        raise UsageError(
-            "--until", expected=f"an entry from 1 to {verified.entries}", got=str(until)
-        )
-    if as_json:
-        show.as_json(
-            "replay",
-            {
-                "run": run,
-                "entries": verified.entries,
-                "head": verified.head,
-                "turns": done.turns,
-                "instances": done.instances,
-                "bundle": done.bundle,
-            },
-        )
-    else:
-        part = f"up to entry {until} of {verified.entries}, " if until else ""
-        show.line(
-            f"run {run}: {part}{done.turns} turns of {done.instances} instances replayed under bundle "
-            f"{done.bundle[:12]}; every event follows from the recorded facts"
-        )
-    return 0
 
 
 def why(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
+from itertools import zip_longest
 
 from engine.core.definitions import Definitions
 from engine.core.model import (
@@ -18,6 +19,7 @@ from engine.core.model import (
     InstanceEnded,
     InstanceId,
     InstanceStarted,
+    Json,
     RunId,
 )
 from engine.core.process import Instance, Step, advance, start
@@ -91,6 +93,30 @@ def same(a: object, b: object) -> bool:
             same(getattr(a, item.name), getattr(b, item.name)) for item in fields(a) if item.compare
         )
     return isinstance(a, bool) == isinstance(b, bool) and a == b
+
+
+def first_difference(expected: Json, got: Json) -> tuple[str, Json, Json]:
+    """Return where two JSON values first differ, in the order of their keys: (JSON pointer, expected, got).
+
+    The pointer is "" for the values themselves. A member that only one side has is None on the other.
+
+    >>> first_difference({"flows": ["yes"], "visit": 1}, {"flows": ["no"], "visit": 1})
+    ('/flows/0', 'yes', 'no')
+    """
+    for key, one, other in _members(expected, got):
+        if not same(one, other):
+            pointer, here, there = first_difference(one, other)
+            return f"/{key.replace('~', '~0').replace('/', '~1')}{pointer}", here, there
+    return "", expected, got
+
+
+def _members(a: Json, b: Json) -> list[tuple[str, Json, Json]]:
+    """Return (key, member of `a`, member of `b`) of two objects or two arrays; nothing for anything else."""
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        return [(key, a.get(key), b.get(key)) for key in sorted({*a, *b})]
+    if isinstance(a, list | tuple) and isinstance(b, list | tuple):
+        return [(str(place), *pair) for place, pair in enumerate(zip_longest(a, b))]
+    return []
 
 
 def _step(

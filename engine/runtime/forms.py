@@ -204,6 +204,25 @@ def merged(body: Variables) -> Variables:
     }
 
 
+def ended_tasks(variables: Variables) -> list[tuple[str, str, dict[str, Json]]]:
+    """Return [(task, state, body)] that the `result` of an ended instance tells.
+
+    `{task, state, commit, attempts, reason}` is about one task; `{blocked: [task…], reasons}` about several.
+    """
+    result = variables.get("result")
+    if not isinstance(result, Mapping):
+        return []
+    if isinstance(result.get("task"), str):
+        body: dict[str, Json] = {
+            "commit": result.get("commit"),
+            "reason": str(result.get("reason") or ""),
+            "attempts": result.get("attempts") or 0,
+        }
+        return [(str(result["task"]), str(result.get("state")), body)]
+    reason = "; ".join(texts(result.get("reasons")))
+    return [(task, "blocked", {"reason": reason}) for task in texts(result.get("blocked"))]
+
+
 def body_of(value: object) -> Mapping[str, Any]:  # Any: JSON of our own entries
     assert isinstance(value, Mapping)
     return value

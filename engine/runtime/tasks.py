@@ -18,6 +18,7 @@ from engine.runtime.forms import (
     body_of,
     captured,
     contexts,
+    ended_tasks,
     no_work,
     snapshot_of,
     snapshot_problem,
@@ -347,29 +348,10 @@ class TaskWorld(GeneralWorld):
     # ---- what the conductor asks
 
     def ended_changes(self, process: str, variables: Variables) -> list[Change]:
-        """An instance that ends with a `result` says what became of its task, or of the tasks its wave could not merge.
-
-        `{task, state, commit, attempts, reason}` is about one task; `{blocked: [task…], reasons}` about several.
-        """
-        result = variables.get("result")
-        if not isinstance(result, Mapping):
-            return []
-        if isinstance(result.get("task"), str):
-            return [
-                TaskChanged(
-                    task=str(result["task"]),
-                    state=str(result.get("state")),
-                    body={
-                        "commit": result.get("commit"),
-                        "reason": str(result.get("reason") or ""),
-                        "attempts": result.get("attempts") or 0,
-                    },
-                )
-            ]
-        reason = "; ".join(texts(result.get("reasons")))
+        """Tell what became of its task, or of the tasks its wave could not merge; see `forms.ended_tasks`."""
         return [
-            TaskChanged(task=task, state="blocked", body={"reason": reason})
-            for task in texts(result.get("blocked"))
+            TaskChanged(task=task, state=state, body=body)
+            for task, state, body in ended_tasks(variables)
         ]
 
     # ---- private steps

@@ -13,7 +13,7 @@ import pytest
 
 from engine.audit import verify_folder
 from engine.errors import IntegrityError
-from engine.runtime.proof import replay_copy
+from engine.runtime.proof import book_in
 
 LEDGER = Path(__file__).parent / "ledger"
 VALID = sorted(path.name for path in LEDGER.iterdir() if path.name not in {"tampered", "diverging"})
@@ -23,8 +23,13 @@ VALID = sorted(path.name for path in LEDGER.iterdir() if path.name not in {"tamp
 def test_a_recorded_run_is_whole_and_comes_out_as_recorded(name: str) -> None:
     report = verify_folder(LEDGER / name, (), "")
     assert (report.ok, report.findings) == (True, ())
-    verified, replayed = replay_copy(LEDGER / name)
-    assert (verified.entries, replayed.turns > 15, replayed.instances) == (report.entries, True, 3)
+    book = book_in(LEDGER / name)
+    replayed = book.replay()
+    assert (book.verified.entries, replayed.turns > 15, replayed.instances) == (
+        report.entries,
+        True,
+        3,
+    )
 
 
 def test_a_tampered_run_breaks_its_chain() -> None:
@@ -32,12 +37,12 @@ def test_a_tampered_run_breaks_its_chain() -> None:
     assert not report.ok
     assert {finding.level for finding in report.findings} <= {"L0", "L1", "L2"}
     with pytest.raises(IntegrityError):
-        replay_copy(LEDGER / "tampered")
+        book_in(LEDGER / "tampered")
 
 
 def test_a_diverging_run_has_a_whole_chain_but_its_events_do_not_follow() -> None:
     with pytest.raises(IntegrityError, match="does not follow from the facts") as caught:
-        replay_copy(LEDGER / "diverging")
+        book_in(LEDGER / "diverging").replay()
     assert caught.value.where.startswith("entry ")
     report = verify_folder(LEDGER / "diverging", (), "")
     assert not report.ok, "the signed checkpoints are about another chain"

@@ -1,0 +1,64 @@
+"""One recorded run for everything that only looks: merged, blocked and failed tasks in two waves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from engine.cli import _run
+from tests.acceptance.conftest import Answer, Project, task
+
+CONFIG = """
+[[gates]]
+name = "no_debt"
+command = "! test -e debt.txt || { echo debt.txt is not wanted; exit 1; }"
+stage = "pre_merge"
+"""
+
+
+@pytest.fixture(scope="session")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A finished run of feature shop: price merged; then debt blocked by gate no_debt, tax failed its check and is quarantined."""
+    project = Project(tmp_path_factory.mktemp("recorded") / "shop")
+    project.root.mkdir()
+    project.git("init", "-q", "-b", "main")
+    project.git(
+        *("-c", "user.name=T", "-c", "user.email=t@example.org"),
+        *("commit", "-q", "--allow-empty", "-m", "first"),
+    )
+    project.configure(CONFIG)
+    project.write_graph(
+        [
+            task("price"),
+            task("debt", dependencies=["price"]),
+            task("tax", check="echo no such tax; exit 3", dependencies=["price"]),
+        ]
+    )
+    done = project.engine("run", "--feature", "shop")
+    assert done.code == 1, done.out + done.err
+    return project
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped bundle as `engine bundle copy` makes it. Tests copy it before they edit it."""
+    place = tmp_path_factory.mktemp("bundle")
+    project = Project(place)
+    done = project.engine("bundle", "copy", "lock")
+    assert done.code == 0, done.out + done.err
+    return place / "lock"
+
+
+@pytest.fixture
+def ask(shop: Project, capfd: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
+    """Return a function that asks `engine` about the recorded run, in this process: the command without its start-up."""
+
+    def answer(*arguments: str) -> Answer:
+        capfd.readouterr()
+        code = _run([*arguments, "--project", str(shop.root)])
+        told = capfd.readouterr()
+        return Answer(code, told.out, told.err)
+
+    return answer
