@@ -8,7 +8,6 @@ nothing follows the end of a run but a new epoch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -18,18 +17,7 @@ REQUIRED_PASSES: Final = {
     "merge": ("budget", "validator", "manifest", "policy", "conflict"),
     "rollback": ("rollback",),
 }
-#: facts that are given once, and the member that names what they answer
-_ANSWERS: Final[Mapping[str, str]] = {
-    "job_completed": "job",
-    "job_failed": "job",
-    "bpmn_error_thrown": "job",
-    "verdict_given": "request",
-    "user_task_completed": "task",
-    "child_ended": "child",
-}
-_AFTER_THE_END: Final = frozenset(
-    {"checkpoint.signed", "publish.completed", "publish.refused", "key.rotated"}
-)
+_AFTER_THE_END: Final = frozenset({"checkpoint.signed", "key.rotated"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +49,9 @@ class Course:
     epoch: int = 0
     ended: int = 0  #: seq of run.finished, until a new epoch
     signed: int = 0  #: entries that the newest recorded checkpoint covers
+    owed: int = 0  #: seq of the newest entry that a checkpoint must cover
     created: Record = field(default_factory=dict)  #: the body of run.created
+    settings: Record = field(default_factory=dict)  #: as the engine that works now was started with
     spent_micros: int = 0
     answers: dict[str, int] = field(default_factory=dict)
     passes: dict[Subject, dict[str, tuple[int, str]]] = field(default_factory=dict)
@@ -72,40 +62,35 @@ class Course:
     _commits: dict[str, int] = field(default_factory=dict)
     _heads: dict[str, str] = field(default_factory=dict)
 
-    def follow(self, seq: int, record: Record) -> None:
-        """Take one entry in, and report what it may not do."""
-        kind = record["type"]
-        if record["epoch"] != self.epoch or self.ended:
-            self._check_epoch(seq, record, kind)
+    def follow(self, seq: int, epoch: int, kind: str, told: Any) -> None:
+        """Take one entry in, and report what it may not do. `told`: of a turn what it answers, of the rest the body."""
+        # Any: parsed JSON, as in Record
+        if epoch != self.epoch or self.ended:
+            self._check_epoch(seq, epoch, kind)
         if (kind == "run.created") != (seq == 1):
             self._find(seq, "a run is created by its first entry and by no other")
-        if kind == "instance.turn":
-            self._take_turn(seq, record)
-        else:
-            self._take_record(seq, kind, record)
+        if kind != "instance.turn":
+            self._take_record(seq, kind, told)
+        elif told and (first := self.answers.setdefault(told, seq)) != seq:
+            self._find(seq, f"{told} has an outcome already, in entry {first}")
 
-    def _check_epoch(self, seq: int, record: Record, kind: str) -> None:
-        if record["epoch"] < self.epoch:
-            self._find(seq, f"the epoch goes down from {self.epoch} to {record['epoch']}")
-        if record["epoch"] > self.epoch:
+    def end(self) -> None:
+        """Report what may not be left open where the ledger ends."""
+        if self.owed > self.signed:
+            kind = "the end of the run" if self.owed == self.ended else "an authorisation"
+            self._find(self.owed, f"no checkpoint was signed over {kind}: what followed is missing")
+
+    def _check_epoch(self, seq: int, epoch: int, kind: str) -> None:
+        if epoch < self.epoch:
+            self._find(seq, f"the epoch goes down from {self.epoch} to {epoch}")
+        if epoch > self.epoch:
             if self.epoch and kind != "run.resumed":
                 self._find(seq, "a new epoch begins without run.resumed")
-            self.epoch, self.ended = record["epoch"], 0
+            self.epoch, self.ended = epoch, 0
         if self.ended and kind not in _AFTER_THE_END:
             self._find(seq, f"the run ended with entry {self.ended}, yet goes on")
 
-    def _take_turn(self, seq: int, record: Record) -> None:
-        fact = record["fact"]
-        what = _ANSWERS.get(fact["kind"])
-        if what is None:
-            return
-        name = f"{what} {record['instance']}/{fact.get(what)}"
-        first = self.answers.setdefault(name, seq)
-        if first != seq:
-            self._find(seq, f"{name} has an outcome already, in entry {first}")
-
-    def _take_record(self, seq: int, kind: str, record: Record) -> None:
-        body = record["body"]
+    def _take_record(self, seq: int, kind: str, body: Record) -> None:
         family, _, step = kind.partition(".")
         if kind == "verdict.recorded":
             self._take_verdict(seq, body)
@@ -116,14 +101,18 @@ class Course:
         elif kind == "usage.recorded":
             self._take_usage(seq, body)
         elif kind == "run.finished":
-            self.ended = seq
+            self.ended = self.owed = seq
         elif kind == "run.created":
             self._take_creation(body)
+        elif kind == "run.resumed" and isinstance(body.get("settings"), dict):
+            self.settings = body["settings"]
         elif kind == "publish.completed":
             self.published.append((seq, str(body.get("branch")), str(body.get("commit"))))
 
     def _take_creation(self, body: Record) -> None:
         self.created = self.created or body
+        if isinstance(body.get("settings"), dict):
+            self.settings = body["settings"]
         base, ref = body.get("base"), body.get("ref")
         if isinstance(base, dict) and isinstance(ref, str):
             self._heads.setdefault(ref, str(base.get("head") or base.get("commit")))
@@ -148,6 +137,7 @@ class Course:
     def _take_move(self, seq: int, family: str, step: str, body: Record) -> None:
         job = str(body.get("job"))
         if step == "authorized":
+            self.owed = seq
             self._authorize(seq, family, job, body)
         elif step == "completed":
             self._complete(seq, family, job, body)
@@ -195,9 +185,11 @@ class Course:
     # --- budget
 
     def _limit_micros(self) -> int | None:
-        budgets = (self.created.get("settings") or {}).get("budgets") or {}
+        budgets = self.settings.get("budgets")
+        if not isinstance(budgets, dict) or budgets.get("mode") != "block":
+            return None
         limit = budgets.get("cost_micros_per_run")
-        return limit if budgets.get("mode") == "block" and type(limit) is int else None
+        return limit if type(limit) is int else None
 
     def _is_overspent(self) -> bool:
         limit = self._limit_micros()

@@ -1,22 +1,21 @@
 """L1, the chain and the tree: each entry names the one before, each signed checkpoint commits to a prefix of the ledger.
 
 A leaf is SHA-256(0x00 ‖ line), a node SHA-256(0x01 ‖ left ‖ right) (RFC 6962, section 2.1). A checkpoint is a C2SP
-signed note, its signature ed25519 (RFC 8032). All notes are held against one tree, so they are consistent with each
-other exactly when each of them is the root of its prefix.
+tlog-checkpoint note. All notes are held against one tree, so they are consistent with each other exactly when each of
+them is the root of its prefix; who has two notes and no ledger asks for a consistency proof instead (`proofs`).
 """
 
 from __future__ import annotations
 
 from base64 import b64decode
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final
 
 from engine.audit.findings import Finding, Record
-from engine.errors import EngineError
+from engine.audit.keys import Keys, Rotation, SignedText, home_name
 
-TAG: Final = b"poundlock/ledger-entry/v1\n"
 EMPTY_ROOT: Final = sha256(b"").digest()
 
 
@@ -29,13 +28,13 @@ class Tree:
     peaks: list[bytes] = field(default_factory=list)
     roots: dict[int, bytes] = field(default_factory=lambda: {0: EMPTY_ROOT})
 
-    def add(self, line: bytes) -> None:
-        """Append the entry of `line`."""
-        node, full = sha256(b"\x00" + line).digest(), self.size
+    def add(self, leaf: bytes) -> None:
+        """Append the entry whose line has the hash `leaf`."""
+        node, full, peaks = leaf, self.size, self.peaks
         while full & 1:
-            node = sha256(b"\x01" + self.peaks.pop() + node).digest()
+            node = sha256(b"\x01" + peaks.pop() + node).digest()
             full >>= 1
-        self.peaks.append(node)
+        peaks.append(node)
         self.size += 1
         if self.size in self.wanted:
             self.roots[self.size] = self.root()
@@ -50,83 +49,34 @@ class Tree:
         return node
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Note:
-    """What a checkpoint says: `size` entries have this `root`; `is_signed` when a trusted key has signed it."""
+    """What a checkpoint says: the log `name` had `size` entries with this `root`; recorded in entry `seq`, 0: kept outside."""
 
+    seq: int
+    name: str
     size: int
     root: bytes
-    is_signed: bool
+    signed: SignedText
 
 
-@dataclass(frozen=True)
-class Keys:
-    """The keys an auditor trusts, as C2SP key lines. Without any, signatures are not checked and nothing is witnessed.
-
-    Raises EngineError for a line that is no ed25519 key line.
-    """
-
-    trusted: dict[str, frozenset[bytes]]  #: name of the log → public keys
-
-    @classmethod
-    def of(cls, lines: Iterable[str]) -> Keys:
-        """Return the keys of `lines`; empty ones are left out."""
-        trusted: dict[str, frozenset[bytes]] = {}
-        for line in lines:
-            if line.strip():
-                name, public = read_key_line(line)
-                trusted[name] = trusted.get(name, frozenset()) | {public}
-        return cls(trusted)
-
-    def names(self) -> str:
-        """Return whose keys these are, for a sentence."""
-        return " or ".join(sorted(self.trusted))
-
-    def have_signed(self, text: str, signatures: str) -> bool:
-        """Tell whether one of the keys has signed `text` under the name on its first line."""
-        name = text.partition("\n")[0]
-        publics = self.trusted.get(name, frozenset())
-        return any(_is_signed(text, signatures, name, public) for public in publics)
-
-
-def link_findings(record: Record, seq: int, prev: str, run: str) -> list[Finding]:
-    """Return what does not join `record` to the entries before it."""
-    found = []
-    if record["seq"] != seq:
-        found.append(Finding(seq, "L1", f"expected seq {seq}, but got {record['seq']}"))
-    if record["prev"] != prev:
-        found.append(Finding(seq, "L1", "prev is not the hash of the entry before"))
-    if record["run"] != run:
-        found.append(Finding(seq, "L1", f"expected run {run}, but got {record['run']}"))
-    return found
-
-
-def read_note(note: str, keys: Keys, findings: list[Finding], seq: int = 0) -> Note | None:
-    """Return what a signed note says, or report why it says nothing."""
-    text, _, signatures = note.rpartition("\n\n")
-    parts = text.split("\n")
+def read_note(note: str, findings: list[Finding], seq: int = 0) -> Note | None:
+    """Return what a signed note says, or report that it says nothing."""
+    signed = SignedText.of(note)
+    parts = signed.text.split("\n")
     try:
-        size, root = int(parts[1]), b64decode(parts[2], validate=True)
+        name, size, root = parts[0], int(parts[1]), b64decode(parts[2], validate=True)
         if str(size) != parts[1] or size < 0 or len(root) != 32:
             raise ValueError(parts[1])
     except (ValueError, IndexError):
         findings.append(Finding(seq, "L1", "a checkpoint is malformed"))
         return None
-    if not keys.trusted:
-        return Note(size, root, is_signed=False)
-    if not keys.have_signed(f"{text}\n", signatures):
-        message = f"the checkpoint over {size} entries is not signed by the key of {keys.names()}"
-        findings.append(Finding(seq, "L1", message))
-        return None
-    return Note(size, root, is_signed=True)
+    return Note(seq=seq, name=name, size=size, root=root, signed=signed)
 
 
-def check_recorded(
-    record: Record, seq: int, tree: Tree, keys: Keys, findings: list[Finding]
-) -> Note | None:
-    """Check a checkpoint that the ledger records: it must cover exactly the entries before it."""
-    body = record["body"]
-    note = read_note(str(body.get("note", "")), keys, findings, seq)
+def read_recorded(body: Record, seq: int, tree: Tree, findings: list[Finding]) -> Note | None:
+    """Return the checkpoint that entry `seq` records when it covers exactly the entries before it."""
+    note = read_note(str(body.get("note", "")), findings, seq)
     if note is None:
         return None
     says = (body.get("size"), body.get("root"))
@@ -134,11 +84,11 @@ def check_recorded(
         message = f"the checkpoint is not the root of the {tree.size} entries before it"
         findings.append(Finding(seq, "L1", message))
         return None
-    return note if note.is_signed else None
+    return note
 
 
 def is_committed(note: Note, tree: Tree, findings: list[Finding]) -> bool:
-    """Tell whether an outside note that a trusted key has signed commits to a prefix of the ledger."""
+    """Tell whether an outside note commits to a prefix of the ledger."""
     if note.size > tree.size:
         message = f"a checkpoint covers {note.size} entries, but there are {tree.size}: the end is missing"
         findings.append(Finding(0, "L1", message))
@@ -147,37 +97,50 @@ def is_committed(note: Note, tree: Tree, findings: list[Finding]) -> bool:
         message = f"the first {note.size} entries are not those that a checkpoint has witnessed"
         findings.append(Finding(0, "L1", message))
         return False
-    return note.is_signed
+    return True
 
 
-def read_key_line(line: str) -> tuple[str, bytes]:
-    """Return (name, 32-byte public key) of a C2SP key line. Raises EngineError when it is none."""
-    name, _, rest = line.strip().partition("+")
-    identity, _, encoded = rest.partition("+")
-    try:
-        key = b64decode(encoded, validate=True)
-    except ValueError:
-        key = b""
-    expected = sha256(name.encode() + b"\n" + key).hexdigest()[:8]
-    if len(key) != 33 or key[0] != 1 or identity != expected:
-        raise EngineError(where=line[:120], expected="a C2SP ed25519 key line name+id+base64")
-    return name, key[1:]
+def witnesses(
+    notes: Sequence[Note],
+    rotations: Sequence[Rotation],
+    keys: Keys,
+    run: str,
+    findings: list[Finding],
+) -> list[Note]:
+    """Return those of `notes` that a key of the run has signed which was in use then; report the others.
+
+    Without keys none is a witness and none is reported. A rotation needs the word of the key it retires.
+    """
+    if not keys:
+        return []
+    trusted = keys.with_rotations(rotations)
+    recorded = sorted((change for change in rotations if change.seq), key=lambda change: change.seq)
+    for change in recorded:
+        if not (change.is_signed_by_old and change.is_signed_by_new and change.new in trusted):
+            message = "the signing key was changed without the word of the key before it"
+            findings.append(Finding(change.seq, "L1", message))
+    good = []
+    for note in notes:
+        if _is_signed(note, _in_use(note.seq, recorded, trusted), run):
+            good.append(note)
+        else:
+            message = (
+                f"the checkpoint over {note.size} entries is not signed by the key of {keys.names}"
+            )
+            findings.append(Finding(note.seq, "L1", message))
+    return good
 
 
-def _is_signed(text: str, signatures: str, name: str, public: bytes) -> bool:
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+def _in_use(seq: int, recorded: Sequence[Rotation], trusted: frozenset[bytes]) -> frozenset[bytes]:
+    """Return the trusted keys that may have signed entry `seq`; 0 is a note from any time."""
+    if not seq or not recorded:
+        return trusted
+    before = [change.new for change in recorded if change.seq < seq]
+    return trusted & {before[-1] if before else recorded[0].old}
 
-    identity = sha256(f"{name}\n\x01".encode() + public).digest()[:4]
-    for line in signatures.splitlines():
-        try:
-            blob = b64decode(line.removeprefix(f"— {name} "), validate=True)
-        except ValueError:
-            continue
-        if line.startswith(f"— {name} ") and blob[:4] == identity:
-            try:
-                Ed25519PublicKey.from_public_bytes(public).verify(blob[4:], text.encode())
-            except InvalidSignature:
-                return False
-            return True
-    return False
+
+def _is_signed(note: Note, publics: frozenset[bytes], run: str) -> bool:
+    return any(
+        note.name == f"{home_name(public)}/{run}" and note.signed.is_signed_by(note.name, public)
+        for public in publics
+    )

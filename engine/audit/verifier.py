@@ -5,35 +5,31 @@ bug of the writer cannot hide itself. One pass over the lines checks three level
 
 - **L0 bytes** (`lines`): every line is canonical JSON with the members an entry has; no number is a float; large
   values are what their digests say.
-- **L1 chain and tree** (`tree`): seq, prev and hash of every entry; every checkpoint is signed by a trusted key,
-  commits to exactly the entries it counts, and so continues the one before; nothing is missing behind the newest.
+- **L1 chain and tree** (`tree`, `keys`): seq, prev and hash of every entry; every checkpoint is signed by a trusted
+  key, commits to exactly the entries it counts, and so continues the one before; nothing is missing behind the newest.
 - **L2 course** (`course`): a run does nothing that what it did before does not allow.
 
+L3 (`rederive`: decisions derived anew) and L4 (`git`) build on it; `audit` runs all that it is given the means for.
 Findings are collected, never raised: an auditor wants all of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final
 
+from engine.audit.batches import Batch, read_batches
 from engine.audit.course import Course
-from engine.audit.findings import Finding, Record
-from engine.audit.lines import Parser, ReadBlob, blob_findings, parser, shape_problem
-from engine.audit.tree import (
-    TAG,
-    Keys,
-    Note,
-    Tree,
-    check_recorded,
-    is_committed,
-    link_findings,
-    read_note,
-)
+from engine.audit.findings import Finding
+from engine.audit.keys import Keys, Rotation, read_rotation
+from engine.audit.lines import Parser, large_values
+from engine.audit.tree import Note, Tree, is_committed, read_note, read_recorded, witnesses
 
 BYTES_CHAIN_COURSE: Final = ("L0", "L1", "L2")
+
+ReadBlob = Callable[[str], bytes | None]  #: digest "sha256:…" → content, None when it is missing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +46,8 @@ class Report:
     )
     findings: tuple[Finding, ...]
     levels: tuple[str, ...] = BYTES_CHAIN_COURSE  #: those that were looked at
+    left_out: tuple[str, ...] = ()  #: a sentence for each level that was not, and why
+    counts: tuple[tuple[str, int], ...] = ()  #: what the further levels looked at: (what, how many)
 
     @property
     def ok(self) -> bool:
@@ -64,6 +62,7 @@ def verify(
     blob: ReadBlob | None = None,
     *,
     parse: Parser | None = None,
+    processes: int = 1,
 ) -> Report:
     """Check levels L0 to L2 of the ledger of one run and return everything found.
 
@@ -71,10 +70,11 @@ def verify(
     export, a merge commit, a witness; those that the ledger itself records are checked as well. `key` is the
     C2SP key line of the run, or several. Without a key the signatures are not checked, and no note counts as a
     witness. With `blob` (digest → content or None) every large value that an entry refers to is checked too.
+    `processes` above 1 share the reading of the lines.
     """
-    keys = Keys.of([key] if isinstance(key, str) else key)
-    verification = Verification(keys=keys, notes=notes, blob=blob, parse=parse or parser())
-    verification.read(lines)
+    keys = Keys([key] if isinstance(key, str) else key)
+    verification = Verification(keys=keys, notes=notes, blob=blob)
+    verification.read(read_batches(lines, parse, processes))
     return verification.report()
 
 
@@ -84,59 +84,95 @@ class Verification:
 
     keys: Keys
     notes: Sequence[str] = ()
+    rotations: Sequence[str] = ()  #: notes on changes of the key, told from outside
     blob: ReadBlob | None = None
-    parse: Parser = field(default_factory=parser)
     sizes: frozenset[int] = frozenset()  #: further sizes at which the root is asked for
     findings: list[Finding] = field(default_factory=list)
     run: str = ""
-    seq: int = 0
+    entries: int = 0
     head: bytes = bytes(32)
 
     def __post_init__(self) -> None:
-        read = [read_note(note, self.keys, self.findings) for note in self.notes]
+        read = [read_note(note, self.findings) for note in self.notes]
+        told = [read_rotation(note) for note in self.rotations]
         self._outside = [note for note in read if note is not None]
         self._inside: list[Note] = []
+        self._rotations: list[Rotation] = [change for change in told if change is not None]
+        self._next_seq = 1
+        self._seen: dict[str, bool] = {}  #: digest → whether its content is what it says
         self.tree = Tree(self.sizes | {note.size for note in self._outside})
         self.course = Course(self.findings)
 
-    def read(self, lines: Iterable[bytes]) -> None:
-        """Take the lines in."""
-        parse, tree, findings, blob = self.parse, self.tree, self.findings, self.blob
-        digest, seq, prev = self.head, self.seq, self.head.hex()
-        for line in lines:
-            seq += 1
-            record = parse(line)
-            if record is None:
-                message = f"the line is not canonical JSON: {line[:60]!r}"
-                findings.append(Finding(seq, "L0", message))
-            elif problem := shape_problem(record, prev):
-                findings.append(Finding(seq, "L0", problem))
-            else:
-                self._take(seq, record, prev)
-            if blob is not None and b'"$blob"' in line:
-                findings += blob_findings(seq, line, blob)
-            digest = sha256(TAG + digest + line).digest()
-            prev = digest.hex()
-            tree.add(line)
-        self.head, self.seq = digest, seq
+    def read(self, batches: Iterable[Batch]) -> None:
+        """Take the batches in, in order."""
+        for batch in batches:
+            self._join(batch)
+            self.findings += batch.findings
+            steps = iter(batch.steps)
+            step = next(steps, None)
+            for seq, leaf in enumerate(batch.leaves, batch.first):
+                if step is not None and step[0] == seq:
+                    self._follow(*step)
+                    step = next(steps, None)
+                self.tree.add(leaf)
+            for seq, digest in batch.large:
+                self._check_blob(seq, digest)
+            self.entries += len(batch.leaves)
+            self.head, self._next_seq = batch.last, batch.next_seq
+        self.course.end()
 
-    def _take(self, seq: int, record: Record, prev: str) -> None:
-        self.run = self.run or record["run"]
-        if record["prev"] != prev or record["seq"] != seq or record["run"] != self.run:
-            self.findings += link_findings(record, seq, prev, self.run)
-        if record["type"] == "checkpoint.signed":
-            note = check_recorded(record, seq, self.tree, self.keys, self.findings)
+    def _join(self, batch: Batch) -> None:
+        """Check that a batch continues the one before."""
+        self.run = self.run or batch.run
+        if not batch.prev:
+            return  # its first line says nothing, which is a finding already
+        if batch.prev != self.head.hex():
+            self._find(batch.first, "prev is not the hash of the entry before")
+        if batch.seq != self._next_seq:
+            self._find(batch.first, f"expected seq {self._next_seq}, but got {batch.seq}")
+        if batch.run != self.run:
+            self._find(batch.first, f"expected run {self.run}, but got {batch.run}")
+
+    def _follow(self, seq: int, epoch: int, kind: str, told: object) -> None:
+        if kind == "checkpoint.signed" and isinstance(told, dict):
+            note = read_recorded(told, seq, self.tree, self.findings)
             self._inside += [note] if note else []
-        self.course.follow(seq, record)
+        elif kind == "key.rotated" and isinstance(told, dict):
+            change = read_rotation(str(told.get("statement", "")), seq)
+            if change is None:
+                self._find(seq, "the signing key was changed without the word of the key before it")
+            else:
+                self._rotations.append(change)
+        self.course.follow(seq, epoch, kind, told)
+
+    def _check_blob(self, seq: int, digest: str) -> None:
+        """Check a large value and those it refers to in turn."""
+        if self.blob is None or digest in self._seen:
+            if not self._seen.get(digest, True):
+                self._find(seq, f"the large value {digest} is missing or altered", "L0")
+            return
+        content = self.blob(digest)
+        good = content is not None and f"sha256:{sha256(content).hexdigest()}" == digest
+        self._seen[digest] = good
+        if not good:
+            self._find(seq, f"the large value {digest} is missing or altered", "L0")
+        for inner in large_values(content or b""):
+            self._check_blob(seq, inner)
+
+    def _find(self, seq: int, message: str, level: str = "L1") -> None:
+        self.findings.append(Finding(seq, level, message))
 
     def report(self) -> Report:
         """Return what was found so far."""
         findings = list(self.findings)
-        good = [note for note in self._outside if is_committed(note, self.tree, findings)]
-        good += self._inside
+        notes = [*self._inside, *self._outside]
+        signed = witnesses(notes, self._rotations, self.keys, self.run, findings)
+        outside = [note for note in (signed if self.keys else notes) if not note.seq]
+        astray = {id(note) for note in outside if not is_committed(note, self.tree, findings)}
+        good = [note for note in signed if id(note) not in astray]
         return Report(
             run=self.run,
-            entries=self.seq,
+            entries=self.entries,
             head=self.head.hex(),
             root=self.tree.root().hex(),
             checkpoints=len({(note.size, note.root) for note in good}),

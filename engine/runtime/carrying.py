@@ -57,7 +57,9 @@ class Carrying:
             self._create(now)
         else:
             reap((), run=self.run)
-            self.store.take_over(self.run, at=now, body={"recovered": list(self.notes)})
+            settings = policy_settings(self.project.settings)
+            body: dict[str, Json] = {"recovered": list(self.notes), "settings": settings}
+            self.store.take_over(self.run, at=now, body=body)
         return asyncio.run(self._serve())
 
     def _create(self, now: datetime) -> None:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from engine import audit
 from engine.audit import Finding, verify
 from engine.audit import lines as reading
-from engine.audit.tree import TAG
+from engine.audit.batches import TAG
 from engine.core.model import Failure, JobCompleted, JobFailed
 from engine.ledger import Draft, EntryType, Head, note, seal, turn
 from engine.ledger.checkpoints import SigningKey, sign_checkpoint
@@ -302,7 +302,7 @@ def test_a_checkpoint_that_does_not_fit_is_a_finding(notes, message):
 
 
 def test_a_recorded_checkpoint_must_cover_the_entries_before_it():
-    lines = ledger(created(), completed("A#1.1"), Signed, finished())
+    lines = ledger(created(), completed("A#1.1"), Signed, resumed())
     record = orjson.loads(lines[2])
     record["body"]["size"] = 1
     lines[2] = orjson.dumps(record, option=orjson.OPT_SORT_KEYS)
@@ -349,6 +349,10 @@ def one(job="m1", subject=SUBJECT):
                      "a new epoch begins without run.resumed", id="an epoch without take-over"),
         pytest.param([created(), finished(), completed("A#1.1")], 3,
                      "the run ended with entry 2, yet goes on", id="after the end"),
+        pytest.param([created(), finished()], 2,
+                     "no checkpoint was signed over the end of the run: what followed is missing", id="the end unsigned"),
+        pytest.param([created(), *verdicts(), authorized()], 7,
+                     "no checkpoint was signed over an authorisation: what followed is missing", id="unsigned intent"),
         pytest.param([created(), merged()], 2,
                      "m1 was completed without an authorisation of the same commits", id="unauthorised merge"),
         pytest.param([created(), *verdicts(), authorized(), voided(), merged()], 9,
