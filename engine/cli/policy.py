@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from engine.cli import show
 from engine.cli.common import HERE, AsJson, ProjectFolder, open_engine
+
+if TYPE_CHECKING:
+    from engine.policy.study import Explanation, Place
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -143,7 +146,7 @@ def test(
 def coverage(
     folder: FolderArgument = None, project: ProjectFolder = HERE, as_json: AsJson = False
 ) -> int:
-    """Show which rules and lines of each policy its tests reach. Exit 1 when a rule is never reached."""
+    """Show which rules, lines and statements of each policy its tests reach. Exit 1 when a rule never holds."""
     from engine.policy.study import coverage as measure
 
     files = measure(_modules(project, folder, tests=True))
@@ -154,7 +157,11 @@ def coverage(
             {
                 "files": [
                     {"file": f.file, "percent": f.percent, "missed_lines": list(f.missed),
-                     "rules": [{"name": r.name, "line": r.first, "reached": r.reached} for r in f.rules]}
+                     "rules": [
+                         {"name": r.name, "line": r.line, "column": r.column, "reached": r.reached,
+                          "missed": [{"line": m.line, "column": m.column, "text": m.text} for m in r.missed]}
+                         for r in f.rules
+                     ]}
                     for f in files
                 ]
             },
@@ -164,8 +171,11 @@ def coverage(
         for rule in file.rules:
             if not rule.reached:
                 show.line(
-                    f"  {show.plain(file.file)}:{rule.first}: {show.plain(rule.name)} never held"
+                    f"  {show.plain(f'{file.file}:{rule.line}:{rule.column}: {rule.name}')} never held"
                 )
+            for part in rule.missed:
+                place = f"{file.file}:{part.line}:{part.column}: {part.text}"
+                show.line(f"    {show.plain(place)} was never looked at")
     return 1 if unreached else 0
 
 
@@ -178,35 +188,53 @@ def explain(
     as_json: AsJson = False,
 ) -> int:
     """Show the rules that decided and what must go for the gateway to open. Exit 0 when it is open, else 1."""
-    from engine.errors import UsageError
-    from engine.policy.backends import RegoError
     from engine.policy.study import explain as study
 
-    try:
-        told = study(_modules(project, policies), package, _json(input_text))
-    except RegoError as error:
-        raise UsageError("the policy cannot be evaluated", where=package, got=str(error)) from error
+    given = _json(input_text)
+    told = study(_modules(project, policies), package, given, _time(given))
     if as_json:
-        show.as_json(
-            "policy-explanation",
-            {
-                "package": package,
-                "allowed": told.allowed,
-                "denials": list(told.denials),
-                "rules": [{"file": f, "line": r.first, "name": r.name} for f, r in told.rules],
-            },
-        )
-        return 0 if told.allowed else 1
-    show.line(f"{show.plain(package)} {'opens' if told.allowed else 'stays closed'}")
-    for file, rule in told.rules:
-        show.line(f"  {show.plain(file)}:{rule.first}: {show.plain(rule.name)} held")
+        show.as_json("policy-explanation", {"package": package, **_explanation(told)})
+    else:
+        _tell(package, told)
+    return 0 if told.verdict.ruling == "pass" else 1
+
+
+def _explanation(told: Explanation) -> dict[str, Any]:  # Any: JSON
+    return {
+        "allowed": told.verdict.ruling == "pass",
+        "ruling": told.verdict.ruling.value,
+        "reasons": [{"code": r.code, "message": r.message} for r in told.verdict.reasons],
+        "rules": [asdict(place) for place in told.rules],
+        "denials": [asdict(denial) for denial in told.denials],
+        "stopped": [asdict(place) for place in told.stopped],
+    }
+
+
+def _tell(package: str, told: Explanation) -> None:
+    is_open = told.verdict.ruling == "pass"
+    show.line(f"{show.plain(package)} {'opens' if is_open else 'stays closed'}")
+    for place in (place for place in told.rules if is_open and place.name == "allow"):
+        show.line(f"  {_at(place)} held")
     for denial in told.denials:
-        show.line(f"  {show.plain(denial['code'])}: {show.plain(denial['msg'])}")
+        at = f" ({denial.path})" if denial.path else ""
+        show.line(f"  {show.plain(f'{denial.code}: {denial.message}{at}')}")
+        for place in denial.by:
+            show.line(f"    {_at(place)} held")
+        for place in denial.because:
+            show.line(f"    {_at(place)} stopped at: {show.plain(place.statement)}")
+    for reason in () if told.denials else told.verdict.reasons:
+        show.line(f"  {show.plain(f'{reason.code}: {reason.message}')}")
+    for place in told.stopped:
+        show.line(f"  {_at(place)} stops at: {show.plain(place.statement)}")
     if told.denials:
+        gone = "this denial goes" if len(told.denials) == 1 else "all of these denials go"
         show.line(
-            f"It opens when {'this denial goes' if len(told.denials) == 1 else 'all of these go'}."
+            f"It opens when {gone} and allow holds." if told.stopped else f"It opens when {gone}."
         )
-    return 0 if told.allowed else 1
+
+
+def _at(place: Place) -> str:
+    return show.plain(f"{place.file}:{place.line}:{place.column}: {place.name}")
 
 
 def _modules(project: Path, folder: Path | None, *, tests: bool = False) -> dict[str, str]:

@@ -78,7 +78,7 @@ class PolicySet:
             )
         began = time.perf_counter_ns()
         try:
-            text = _input_text(input, now)
+            text = input_text(input, now)
             document = self._within_time(package, text)
         except (RegoError, TypeError, ValueError) as error:
             return failed(
@@ -161,7 +161,7 @@ def policy_digest(modules: Mapping[str, str]) -> str:
     return hashlib.sha256("".join(parts).encode()).hexdigest()
 
 
-def _input_text(input_: Json, now: datetime) -> str:
+def input_text(input_: Json, now: datetime) -> str:
     given = dict(input_) if isinstance(input_, Mapping) else {"value": input_}
     given["now"] = now.isoformat()  # the fact's time, whatever the diagram calls now
     return orjson.dumps(given, default=_plain).decode()

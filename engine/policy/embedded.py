@@ -21,6 +21,7 @@ from engine.errors import DefinitionError
 from engine.policy.backends import RegoError
 from engine.policy.built_ins import ADDED, REFUSED
 from engine.policy.inspection import findings
+from engine.policy.tree import Tree
 
 
 class FindingsError(DefinitionError):
@@ -41,7 +42,8 @@ class Embedded:
         self._data = json.dumps(data, default=str)
         engine = self._compile()
         self.packages = tuple(name.removeprefix("data.") for name in sorted(engine.get_packages()))
-        wrong = findings(orjson.loads(engine.get_ast_as_json()), _has_built_in)
+        self.tree: Tree = orjson.loads(engine.get_ast_as_json())
+        wrong = findings(self.tree, _has_built_in)
         if wrong:
             raise FindingsError(wrong)
         _compiled(engine, modules)

@@ -10,36 +10,23 @@ Invariants
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from engine.bpmn.model import Finding
 from engine.policy.backends import impure_finding, is_impure
-
-_Tree = Any  # Any: JSON of regorus; objects with one member that names their kind
+from engine.policy.tree import Module, Tree, dotted, module_of, nodes, position, rule_names
 
 _POSITION: Final = frozenset({"line", "col", "start", "end"})
 _INNER: Final = frozenset({"SetCompr", "ArrayCompr", "ObjectCompr", "Every"})
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Module:
-    """One file: its syntax tree, its text in bytes (positions are offsets into it), {alias: path} of its imports."""
-
-    file: str
-    package: str
-    text: bytes
-    tree: _Tree
-    imports: Mapping[str, str]
-
-
-def findings(tree: _Tree, is_built_in: Callable[[str], bool]) -> list[Finding]:
+def findings(tree: Tree, is_built_in: Callable[[str], bool]) -> list[Finding]:
     """Return what is wrong with the modules of `tree` (of regorus' get_ast_as_json), in file order.
 
     `is_built_in` tells whether the engine has a function of that name.
     """
-    modules = [_module(item) for item in tree]
-    defined = {f"{module.package}.{name}" for module in modules for name in _rule_names(module)}
+    modules = [module_of(item) for item in tree]
+    defined = {f"{module.package}.{name}" for module in modules for name in rule_names(module)}
     found: list[Finding] = []
     for module in modules:
         found.extend(_of_calls(module, defined, is_built_in))
@@ -51,7 +38,7 @@ def findings(tree: _Tree, is_built_in: Callable[[str], bool]) -> list[Finding]:
 
 
 def _of_calls(
-    module: _Module, defined: set[str], is_built_in: Callable[[str], bool]
+    module: Module, defined: set[str], is_built_in: Callable[[str], bool]
 ) -> Iterator[Finding]:
     for name, at in _calls(module.tree["rules"]):
         full = _resolved(name, module, defined)
@@ -70,7 +57,7 @@ def _of_calls(
             )
 
 
-def _resolved(name: str, module: _Module, defined: set[str]) -> str:
+def _resolved(name: str, module: Module, defined: set[str]) -> str:
     """Return the full name of what is called: `data.…` for functions of policies, else a built-in's."""
     root, dot, rest = name.partition(".")
     if root in module.imports:
@@ -79,20 +66,20 @@ def _resolved(name: str, module: _Module, defined: set[str]) -> str:
     return local if local in defined else name
 
 
-def _calls(node: _Tree) -> Iterator[tuple[str, Mapping[str, int]]]:
+def _calls(node: Tree) -> Iterator[tuple[str, Mapping[str, int]]]:
     """Yield (function name, position) of every call below `node`."""
-    for call in _nodes(node, "Call"):
-        yield _dotted(call["fcn"]), _position(call["fcn"])
+    for call in nodes(node, "Call"):
+        yield dotted(call["fcn"]), position(call["fcn"])
 
 
 # --- negations ----------------------------------------------------------------------------------------
 
 
-def _of_negations(module: _Module) -> Iterator[Finding]:
-    known = set(module.imports) | set(_rule_names(module)) | {"input", "data"}
+def _of_negations(module: Module) -> Iterator[Finding]:
+    known = set(module.imports) | set(rule_names(module)) | {"input", "data"}
     for rule in module.tree["rules"]:
         bound = set(_names(rule, module.text, in_negations=False))
-        for negation in _nodes(rule, "NotExpr"):
+        for negation in nodes(rule, "NotExpr"):
             for name, at in _plain_variables(negation):
                 if name not in known | bound:
                     yield _finding(
@@ -105,7 +92,7 @@ def _of_negations(module: _Module) -> Iterator[Finding]:
                     )
 
 
-def _names(node: _Tree, text: bytes, *, in_negations: bool) -> Iterator[str]:
+def _names(node: Tree, text: bytes, *, in_negations: bool) -> Iterator[str]:
     """Yield every name that stands below `node`: variables, and what `some` and `every` declare."""
     if isinstance(node, dict):
         if node.keys() == _POSITION:
@@ -120,7 +107,7 @@ def _names(node: _Tree, text: bytes, *, in_negations: bool) -> Iterator[str]:
             yield from _names(part, text, in_negations=in_negations)
 
 
-def _plain_variables(node: _Tree) -> Iterator[tuple[str, Mapping[str, int]]]:
+def _plain_variables(node: Tree) -> Iterator[tuple[str, Mapping[str, int]]]:
     """Yield (name, position) of the variables below a negation that nothing inside it binds; no function's name."""
     if isinstance(node, dict):
         for kind, part in node.items():
@@ -135,76 +122,8 @@ def _plain_variables(node: _Tree) -> Iterator[tuple[str, Mapping[str, int]]]:
             yield from _plain_variables(part)
 
 
-# --- the syntax tree ----------------------------------------------------------------------------------
-
-
-def _module(item: _Tree) -> _Module:
-    tree = item["ast"]
-    text = str(item["source"]["contents"]).encode()
-    imports = {}
-    for part in tree["imports"]:
-        path = _dotted(part["refr"])
-        alias = part.get("as")
-        name = text[alias["start"] : alias["end"]].decode() if alias else path.rpartition(".")[2]
-        if path.startswith(("data.", "input.")):
-            imports[name] = path
-    return _Module(
-        file=str(item["source"]["file"]),
-        package=f"data.{_dotted(tree['package']['refr'])}",
-        text=text,
-        tree=tree,
-        imports=imports,
-    )
-
-
-def _rule_names(module: _Module) -> Iterator[str]:
-    for rule in module.tree["rules"]:
-        for kind, part in rule.items():
-            if kind == "Default":
-                yield _dotted(part["refr"])
-            elif kind == "Spec":
-                for head in part["head"].values():
-                    yield _dotted(head["refr"])
-
-
-def _nodes(node: _Tree, kind: str) -> Iterator[_Tree]:
-    if isinstance(node, dict):
-        if isinstance(node.get(kind), dict):
-            yield node[kind]
-        for part in node.values():
-            yield from _nodes(part, kind)
-    elif isinstance(node, list):
-        for part in node:
-            yield from _nodes(part, kind)
-
-
-def _dotted(node: _Tree) -> str:
-    """Return a reference with dots, whichever way its members are written; "" stands for a computed one."""
-    match node:
-        case {"Var": {"value": name}}:
-            return str(name)
-        case {"RefDot": {"refr": inner, "field": [_, name]}}:
-            return f"{_dotted(inner)}.{name}"
-        case {"RefBrack": {"refr": inner, "index": {"String": {"value": name}}}}:
-            return f"{_dotted(inner)}.{name}"
-        case {"RefBrack": {"refr": inner}}:
-            return f"{_dotted(inner)}."
-        case _:
-            return ""
-
-
-def _position(node: _Tree) -> Mapping[str, int]:
-    """Return where a reference begins."""
-    (part,) = node.values()
-    inner = part.get("refr")
-    if inner:
-        return _position(inner)
-    found: Mapping[str, int] = part["span"]
-    return found
-
-
 def _finding(
-    module: _Module, at: Mapping[str, int], rule: str, element: str, message: str, hint: str
+    module: Module, at: Mapping[str, int], rule: str, element: str, message: str, hint: str
 ) -> Finding:
     return Finding(
         file=module.file,

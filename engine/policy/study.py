@@ -1,32 +1,42 @@
-"""What a policy did: lines and rules that its tests reach, and why a decision closed.
+"""What a policy did: rules, lines and statements that its tests reach, and why a decision closed.
 
-Both look at the embedded engine's own coverage and syntax tree; they decide nothing.
+Both measure the policies on the embedded engine with a statement a line (`spread`); they decide nothing.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import Any, Final
 
-from engine.core.model import Json
+from engine.core.model import Json, Ruling, Verdict
+from engine.policy import PolicySet, input_text
 from engine.policy.embedded import Embedded
+from engine.policy.spread import Body, Spread, Statement, spread
+from engine.policy.tree import module_of
+
+_NO_DOCUMENT: Final = {"EVALUATION", "NO_PACKAGE_NAME", "TIMEOUT"}
+_NEVER: Final = b"deny contains {} if false"  #: a rule in place of one that is taken away: some deny must be left
+_TESTS: Final = re.compile(r"^test_\w+", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True)
 class RuleCoverage:
-    """One rule of a file: its name, the lines it spans (1-based, inclusive), whether its head was reached."""
+    """One rule, or one `else` of it: where it begins (1-based), whether it ever held, statements never looked at."""
 
     name: str
-    first: int
+    line: int
+    column: int
     last: int
     reached: bool
+    missed: tuple[Statement, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class FileCoverage:
-    """Lines of one policy that its tests reach, and those they do not."""
+    """Lines of one policy of which all was reached, lines of which something was not, and its rules."""
 
     file: str
     covered: tuple[int, ...]
@@ -41,83 +51,204 @@ class FileCoverage:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Explanation:
-    """Why a package decided as it did. A gateway opens when no denial is left, so all of `denials` stand in the way."""
+class Place:
+    """A rule of a file (1-based): one that held, or, with `statement`, one that got no further than that."""
 
-    allowed: bool
-    rules: tuple[tuple[str, RuleCoverage], ...]  #: (file, rule) whose body of several lines held
-    denials: tuple[Mapping[str, Json], ...]
+    file: str
+    line: int
+    column: int
+    name: str
+    statement: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Denial:
+    """One denial; it goes when any of the rules `by` is taken away. `because` stopped, and should have held."""
+
+    code: str
+    message: str
+    path: str
+    by: tuple[Place, ...]
+    because: tuple[Place, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explanation:
+    """Why a package decided as it did.
+
+    The smallest set of denials whose removal opens the gateway is always all of `denials`, for one is enough to close
+    it; when not even that opens it, `stopped` says how far each `allow` of the package gets then.
+    """
+
+    verdict: Verdict
+    rules: tuple[Place, ...]  #: every rule that held, file by file
+    denials: tuple[Denial, ...]
+    stopped: tuple[Place, ...]
 
 
 def coverage(modules: Mapping[str, str]) -> tuple[FileCoverage, ...]:
     """Return what the tests in `modules` (path → text) reach of the other files. Raises DefinitionError, RegoError."""
-    loaded = Embedded(modules, {})
-    session = loaded.measured_session()
-    for package in loaded.packages:
-        if package.endswith("_test"):
-            session.document(package, "{}")
-    return tuple(file for file in _files(session.covered()) if not file.file.endswith("_test.rego"))
+    tests = {path for path, text in modules.items() if _TESTS.search(text)}
+    measured = _Measured(modules, [path for path in modules if path not in tests])
+    for package in measured.packages(tests):
+        measured.ask(package, "{}")
+    return tuple(_file(path, *found) for path, found in sorted(measured.reached().items()))
 
 
-def explain(modules: Mapping[str, str], package: str, input_: Json) -> Explanation:
-    """Return why `package` answers as it does on `input_`. Raises DefinitionError, RegoError."""
-    session = Embedded(modules, {}).measured_session()
-    document = session.document(package, json.dumps(input_, default=str)) or {}
-    denials = tuple(document.get("deny") or ())
-    held = tuple(
-        (file.file, rule)
-        for file in _files(session.covered())
-        for rule in file.rules
-        if rule.reached and rule.last > rule.first
+def explain(modules: Mapping[str, str], package: str, input_: Json, now: datetime) -> Explanation:
+    """Return why `package` answers as it does on `input_` at `now`. Raises DefinitionError."""
+    verdict = PolicySet.load(modules).decide(package, input_, now)
+    if any(reason.code in _NO_DOCUMENT for reason in verdict.reasons):
+        return Explanation(verdict=verdict, rules=(), denials=(), stopped=())
+    text = input_text(input_, now)
+    measured = _Measured(modules, list(modules))
+    measured.ask(package, text)
+    held, stuck = measured.bodies()
+    return Explanation(
+        verdict=verdict,
+        rules=tuple(_place(path, body) for path, body in held),
+        denials=tuple(_denials(modules, package, text, held, stuck)),
+        stopped=() if verdict.ruling is Ruling.PASS else _stopped(modules, package, text, held),
     )
-    allowed = document.get("allow") is True and not denials
-    return Explanation(allowed=allowed, rules=held, denials=denials)
 
 
-def _files(report: Any) -> list[FileCoverage]:  # Any: JSON of the engine
-    return [
-        FileCoverage(
-            file=item["path"],
-            covered=tuple(item["covered"]),
-            missed=tuple(item["not_covered"]),
-            rules=_rules(item["code"], set(item["covered"]), set(item["not_covered"])),
-        )
-        for item in sorted(report["files"], key=lambda item: str(item["path"]))
-    ]
+# --- measuring ----------------------------------------------------------------------------------------
+
+_Lines = tuple[
+    Spread, set[int], set[int]
+]  #: what was measured, lines of it that were reached, those that were not
 
 
-def _rules(text: str, covered: set[int], missed: set[int]) -> tuple[RuleCoverage, ...]:
-    """Return the rules of a file: each starts in the first column. A rule with a value is reached when its head is.
+class _Measured:
+    """Policies of which the files `paths` are measured with a statement a line."""
 
-    The head of a rule without one is in neither list; then what counts is its last statement that was looked at.
-    """
-    lines = text.split("\n")
-    rules = []
-    for number, line in enumerate(lines, 1):
-        if line[:1].isalpha() and not line.startswith(("package", "import", "default")):
-            last = number
-            if line.endswith(("{", "[", "(")):
-                last = _closing(lines, number)
-            rules.append(
-                RuleCoverage(
-                    name=line.split()[0].partition("(")[0],
-                    first=number,
-                    last=last,
-                    reached=number in covered
-                    or (number not in missed and _body_reached(number, last, covered, missed)),
-                )
+    def __init__(self, modules: Mapping[str, str], paths: list[str]) -> None:
+        found = [module_of(item) for item in Embedded(modules, {}).tree]
+        self._package = {module.file: module.package.removeprefix("data.") for module in found}
+        self._spread = {module.file: spread(module) for module in found if module.file in paths}
+        texts = {path: one.text for path, one in self._spread.items()}
+        self._session = Embedded({**modules, **texts}, {}).measured_session()
+
+    def packages(self, paths: set[str]) -> list[str]:
+        return sorted({self._package[path] for path in paths})
+
+    def ask(self, package: str, text: str) -> None:
+        self._session.document(package, text)
+
+    def reached(self) -> dict[str, _Lines]:
+        """Return {path: what of it was reached by all questions so far}."""
+        return {
+            file["path"]: (
+                self._spread[file["path"]],
+                set(file["covered"]),
+                set(file["not_covered"]),
             )
-    return tuple(rules)
+            for file in self._session.covered()["files"]
+            if file["path"] in self._spread
+        }
+
+    def bodies(self) -> tuple[list[tuple[str, Body]], list[tuple[str, Body, Statement]]]:
+        """Return the bodies that held, and those that were looked at in vain with the statement they got to."""
+        held, stuck = [], []
+        for path, (one, covered, _) in sorted(self.reached().items()):
+            for body in one.bodies:
+                seen = [part for part in body.statements if covered & set(part.at)]
+                if body.held_at in covered:
+                    held.append((path, body))
+                elif seen:
+                    stuck.append((path, body, seen[-1]))
+        return held, stuck
 
 
-def _closing(lines: list[str], first: int) -> int:
-    """Return the line that closes, in the first column, what line `first` opens."""
-    closed = (
-        at for at in range(first, len(lines) + 1) if lines[at - 1].startswith(("}", "]", ")"))
+def _file(path: str, one: Spread, covered: set[int], missed: set[int]) -> FileCoverage:
+    reached_lines = {one.lines[line] for line in covered}
+    missed_lines = {one.lines[line] for line in missed}
+    return FileCoverage(
+        file=path,
+        covered=tuple(sorted(reached_lines - missed_lines)),
+        missed=tuple(sorted(missed_lines)),
+        rules=tuple(
+            RuleCoverage(
+                name=body.name,
+                line=body.line,
+                column=body.column,
+                last=body.last,
+                reached=body.held_at in covered,
+                missed=tuple(
+                    part
+                    for part in body.statements
+                    if missed & set(part.at) and not covered & set(part.at)
+                ),
+            )
+            for body in one.bodies
+        ),
     )
-    return next(closed, first)
 
 
-def _body_reached(first: int, last: int, covered: set[int], missed: set[int]) -> bool:
-    body = [line for line in range(first + 1, last) if line in covered or line in missed]
-    return bool(body) and body[-1] in covered
+# --- explaining ---------------------------------------------------------------------------------------
+
+
+def _denials(
+    modules: Mapping[str, str],
+    package: str,
+    text: str,
+    held: list[tuple[str, Body]],
+    stuck: list[tuple[str, Body, Statement]],
+) -> Iterator[Denial]:
+    """Yield each denial with the rules without which it is not there."""
+    rules = [one for one in held if _denies(one[1])]
+    without = {one: _deny(_without(modules, [one]), package, text) for one in rules}
+    for item in _deny(modules, package, text):
+        by = [one for one in rules if item not in without[one]]
+        awaited = {name.rpartition(".")[2] for _, body in by for name in body.negates}
+        yield Denial(
+            code=str(item.get("code", "")),
+            message=str(item.get("msg", "")),
+            path=str(item.get("path", "")),
+            by=tuple(_place(path, body) for path, body in by),
+            because=tuple(
+                _place(path, body, part.text) for path, body, part in stuck if body.name in awaited
+            ),
+        )
+
+
+def _stopped(
+    modules: Mapping[str, str], package: str, text: str, held: list[tuple[str, Body]]
+) -> tuple[Place, ...]:
+    """Return how far each `allow` gets without any denial; nothing when one of them then holds."""
+    left = _without(modules, [one for one in held if _denies(one[1])])
+    measured = _Measured(left, list(left))
+    measured.ask(package, text)
+    own = {path for path in left if measured.packages({path}) == [package]}
+    open_, stuck = measured.bodies()
+    if any(body.name == "allow" and path in own for path, body in open_):
+        return ()
+    return tuple(
+        _place(path, body, part.text)
+        for path, body, part in stuck
+        if body.name == "allow" and path in own
+    )
+
+
+def _denies(body: Body) -> bool:
+    return body.name == "deny" and body.collects
+
+
+def _without(modules: Mapping[str, str], rules: list[tuple[str, Body]]) -> dict[str, str]:
+    """Return `modules` with `rules` taken away."""
+    left = {path: text.encode() for path, text in modules.items()}
+    for path, body in sorted(rules, key=lambda one: one[1].start, reverse=True):
+        left[path] = left[path][: body.start] + _NEVER + left[path][body.end :]
+    return {path: text.decode() for path, text in left.items()}
+
+
+def _deny(
+    modules: Mapping[str, str], package: str, text: str
+) -> list[dict[str, Any]]:  # Any: JSON of a policy
+    document = Embedded(modules, {}).session().document(package, text)
+    found = document.get("deny") if isinstance(document, dict) else None
+    return [item for item in found or () if isinstance(item, dict)]
+
+
+def _place(path: str, body: Body, statement: str = "") -> Place:
+    return Place(file=path, line=body.line, column=body.column, name=body.name, statement=statement)
