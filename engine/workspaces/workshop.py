@@ -181,7 +181,8 @@ class Workshop:
     def remove_checkout(self, name: str) -> None:
         """Remove a checkout; it holds nothing that is not in the vault."""
         folder = self._home / "checkouts" / check_name(name, "checkout name")
-        folder.with_name(f".index-{name}").unlink(missing_ok=True)
+        for left in (f".index-{name}", f".index-{name}.lock"):  # the lock: of a git that was killed
+            folder.with_name(left).unlink(missing_ok=True)
         self._delete(folder)
 
     def workspaces(self, feature: str | None) -> Iterator[tuple[str, str]]:
@@ -201,7 +202,10 @@ class Workshop:
 
     def remove_stale_files(self) -> list[Path]:
         """Delete index locks and half-made or half-deleted folders of a dead engine; return what was deleted."""
-        locks = list((self._home / "records").glob("*/*/*.lock"))
+        locks = [
+            *(self._home / "records").glob("*/*/*.lock"),
+            *(self._home / "checkouts").glob(".index-*"),
+        ]
         for lock in locks:
             lock.unlink(missing_ok=True)
         unfinished = [

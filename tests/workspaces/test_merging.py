@@ -232,6 +232,16 @@ class TestRecovery:
     def test_the_candidate_was_never_written(self, desk: Desk) -> None:
         assert desk.repository.recover(desk.base.ref, "a" * 40, "b" * 40) == "void"
 
+    def test_the_index_lock_of_a_killed_checkout_is_removed(self, desk: Desk) -> None:
+        left = desk.project.home / "checkouts" / ".index-verify-t1.lock"
+        left.parent.mkdir(exist_ok=True)
+        left.touch()
+        assert [note.split(",")[0] for note in desk.repository.recover_locks()] == [
+            "removed checkouts/.index-verify-t1.lock"
+        ]
+        left.touch()  # and when git alone is killed, the next attempt of the same engine gets through
+        assert desk.repository.checkout(desk.base.head, "verify-t1").path.is_dir()
+
     def test_a_lock_that_a_killed_git_left_is_removed_and_named(self, desk: Desk) -> None:
         made = desk.candidate(desk.work("t1", {"a.py": "a\n"}))
         lock = desk.project.home / "vault.git" / f"{desk.base.ref}.lock"
