@@ -1,0 +1,52 @@
+"""The campaigns by name, in the order in which they are played. Each takes (nest, tally, rounds)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from tests.crash.campaigns import kills
+from tests.crash.judge import Tally
+from tests.crash.project import Nest
+
+#: rounds: an iterator over the numbers of the rounds to play; a campaign ends early when it has no more to try
+Play = Callable[[Nest, Tally, Iterator[int]], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Campaign:
+    """`full` rounds are played by `python -m tests.crash`, `short` by the suite; `full` 0: as many as there are."""
+
+    play: Play
+    what: str
+    full: int
+    short: int
+    needs_root: bool = False
+
+
+CAMPAIGNS: dict[str, Campaign] = {
+    "points": Campaign(
+        play=kills.points,
+        what="SIGKILL of all at each durable step of a run, found by running it",
+        full=0,
+        short=3,
+    ),
+    "recovery": Campaign(
+        play=kills.recovery,
+        what="the same, and SIGKILL again at a durable step of the recovery",
+        full=0,
+        short=3,
+    ),
+    "random": Campaign(
+        play=kills.random_moments,
+        what="SIGKILL at random moments, of the engine alone or of all",
+        full=2000,
+        short=4,
+    ),
+    "syscalls": Campaign(
+        play=kills.system_calls,
+        what="SIGKILL at the n-th fsync, rename or unlink: of the caller, the engine alone, or all",
+        full=500,
+        short=4,
+    ),
+}

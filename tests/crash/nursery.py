@@ -1,0 +1,239 @@
+"""Engines to be killed: each is the command `engine`, run by its own entry function in a forked process.
+
+Forking spares the 0.7 s of imports, so a campaign of thousands of kills takes minutes. The process that calls `start`
+becomes the reaper of all that the engines leave behind: what still runs after an engine has ended is seen as an orphan.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import importlib
+import os
+import pkgutil
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.crash import steps
+
+STUCK_S = 30.0
+ORPHANS_END_WITHIN_S = 10.0
+ENVIRONMENT = {
+    "PATH": os.environ.get("PATH", os.defpath),
+    "LANG": "C.UTF-8",
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_CONFIG_NOSYSTEM": "1",
+}
+_PACKAGES = ("engine", "service_tasks")
+_LATE = ("git", "sqlalchemy.dialects.sqlite", "cryptography.hazmat.primitives.asymmetric.ed25519")
+
+
+def prepare() -> None:
+    """Import all that an engine imports, and become the reaper of its orphans."""
+    for package in _PACKAGES:
+        found = importlib.import_module(package)
+        for module in pkgutil.walk_packages(found.__path__, f"{package}."):
+            if not module.name.endswith("__main__"):
+                importlib.import_module(module.name)
+    for late in _LATE:
+        importlib.import_module(late)
+    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+
+
+@dataclass(kw_only=True)
+class Started:
+    """A running command. `output` is where it writes; `code` its exit code, negative for a signal, None while it runs."""
+
+    pid: int
+    output: Path
+    errors: Path
+    channel: socket.socket | None = None
+    code: int | None = None
+    reaped: set[int] = field(default_factory=set)
+
+    def has_ended(self) -> bool:
+        """Reap what has ended; tell whether the command itself has."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return self.code is not None
+            if pid == 0:
+                return self.code is not None
+            if pid == self.pid:
+                self.code = os.waitstatus_to_exitcode(status)
+
+    def wait(self, limit_s: float = STUCK_S) -> bool:
+        """Wait for the command; return False when it still runs after `limit_s`."""
+        deadline = time.monotonic() + limit_s
+        while not self.has_ended():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.004)
+        return True
+
+    def watch(self, rule: steps.Rule, limit_s: float = STUCK_S) -> bool:
+        """Run the command to its end, asking `rule` before each durable step; return False when it is stuck.
+
+        Orphans are answered too, until none is left.
+        """
+        assert self.channel is not None  # started with watched=True
+        return steps.watch(
+            self.channel,
+            rule,
+            limit_s=limit_s,
+            ended=lambda: self.has_ended() and not family(os.getpid()),
+        )
+
+    def signal(self, number: int, *, to_all: bool) -> None:
+        """Send a signal to the engine, or to it and all that it started."""
+        targets = [self.pid, *family(self.pid)] if to_all else [self.pid]
+        for pid in targets:
+            if pid == self.pid and self.code is not None:
+                continue
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    def kill(self, *, to_all: bool) -> None:
+        """Kill the engine, or it and all that it started, and wait until the engine is gone."""
+        self.signal(signal.SIGKILL, to_all=to_all)
+        self.wait(5)
+
+    def said(self) -> str:
+        """Return what it printed to standard error and output, the last part."""
+        texts = (p.read_text("utf-8", "replace") for p in (self.errors, self.output) if p.exists())
+        return "\n".join(text[-3000:] for text in texts if text)
+
+
+def start(
+    root: Path,
+    *words: str,
+    watched: bool = False,
+    variables: Mapping[str, str] | None = None,
+    log: str = "engine",
+) -> Started:
+    """Start `engine WORDS` in the project `root`; its output goes to files beside it."""
+    output, errors = root.parent / f"{log}.out", root.parent / f"{log}.err"
+    near, far = socket.socketpair() if watched else (None, None)
+    pid = os.fork()
+    if pid == 0:
+        _become_engine(root, words, output, errors, far, variables or {})
+    if far is not None:
+        far.close()
+    return Started(pid=pid, output=output, errors=errors, channel=near)
+
+
+def call(root: Path, *words: str, limit_s: float = STUCK_S, log: str = "ask") -> Started:
+    """Run `engine WORDS` to its end, or kill it at the limit (`code` is then negative)."""
+    started = start(root, *words, log=log)
+    if not started.wait(limit_s):
+        started.kill(to_all=True)
+    return started
+
+
+def family(pid: int) -> list[int]:
+    """Return all descendants of `pid` that have not ended."""
+    return [child for child in _descendants(pid) if _is_alive(child)]
+
+
+def orphans(limit_s: float = ORPHANS_END_WITHIN_S) -> list[int]:
+    """Return what engines left running, after giving it `limit_s` to end; then kill it."""
+    deadline = time.monotonic() + limit_s
+    while left := family(os.getpid()):
+        if time.monotonic() > deadline:
+            for pid in left:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            break
+        reap()
+        time.sleep(0.01)
+    reap()
+    return left
+
+
+def reap() -> None:
+    """Bury what has ended."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def _descendants(pid: int) -> Iterator[int]:
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return
+    for thread in threads:
+        try:
+            children = Path(f"/proc/{pid}/task/{thread}/children").read_text("ascii").split()
+        except OSError:
+            continue
+        for child in map(int, children):
+            yield child
+            yield from _descendants(child)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] not in (
+            b"Z",
+            b"X",
+        )
+    except OSError:
+        return False
+
+
+def _become_engine(
+    root: Path,
+    words: tuple[str, ...],
+    output: Path,
+    errors: Path,
+    channel: socket.socket | None,
+    variables: Mapping[str, str],
+) -> None:
+    code = 99
+    try:
+        os.setsid()
+        os.chdir(root)
+        os.environ.clear()
+        os.environ.update({**ENVIRONMENT, "HOME": str(root.parent), **variables})
+        _redirect(output, errors)
+        keep = -1 if channel is None else channel.fileno()
+        for descriptor in map(int, os.listdir("/proc/self/fd")):
+            if descriptor > 2 and descriptor != keep:
+                with contextlib.suppress(OSError):
+                    os.close(descriptor)
+        if channel is not None:
+            steps.send_listener(channel)
+            channel.close()
+        code = _main(words)
+    finally:
+        os._exit(code)
+
+
+def _main(words: tuple[str, ...]) -> int:
+    entry: Callable[[tuple[str, ...]], None] = importlib.import_module("engine.cli").main
+    sys.argv = ["engine", *words]
+    try:
+        entry(words)
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else 1
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    return 0
+
+
+def _redirect(output: Path, errors: Path) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    for target, path in ((0, os.devnull), (1, str(output)), (2, str(errors))):
+        descriptor = os.open(path, os.O_RDONLY if target == 0 else flags, 0o600)
+        os.dup2(descriptor, target)
+        os.close(descriptor)
+    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 -- the process's own
+    sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115

@@ -1,0 +1,142 @@
+"""The feature that is killed: three tasks in two waves, whose effects show when they are lost or doubled."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tests.crash.nursery import ENVIRONMENT
+
+RUN = ("run", "--feature", "shop", "--json")
+BRANCH = "engine/shop"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """A feature and how it must end. In `merged` are the tasks that must be on the branch; in `barred` those that must not."""
+
+    name: str
+    status: tuple[str, ...]
+    merged: frozenset[str]
+    barred: frozenset[str] = frozenset()
+
+
+#: everything merges; and a feature whose second wave a gate must stop
+SOUND = Shape(name="sound", status=("completed",), merged=frozenset({"a", "b", "c"}))
+BARRED = Shape(
+    name="barred",
+    status=("blocked", "failed"),
+    merged=frozenset({"a", "b"}),
+    barred=frozenset({"c"}),
+)
+SHAPES = (SOUND, BARRED)
+
+
+class Nest:
+    """A folder in which rounds are played, each on a fresh copy of a project made once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._made = 0
+
+    @cached_property
+    def _templates(self) -> dict[str, Path]:
+        return {shape.name: make_project(self.folder / shape.name, shape) for shape in SHAPES}
+
+    @contextmanager
+    def project(self, shape: Shape, at: Path | None = None) -> Iterator[Path]:
+        """Give the root of a fresh project, in a folder of its own (or in `at`) that is deleted afterwards."""
+        self._made += 1
+        home = at or self.folder / f"round-{self._made}"
+        root = home / "project"
+        shutil.copytree(self._templates[shape.name], root, symlinks=True)
+        try:
+            yield root
+        finally:
+            shutil.rmtree(root if at else home, ignore_errors=True)
+
+
+@contextmanager
+def nest() -> Iterator[Nest]:
+    """Give a nest in a temporary folder."""
+    with tempfile.TemporaryDirectory(prefix="engine-chaos-", ignore_cleanup_errors=True) as folder:
+        yield Nest(Path(folder).resolve())
+
+
+def make_project(folder: Path, shape: Shape) -> Path:
+    """Write a repository with the feature of `shape`, ready to run, and return its root."""
+    folder.mkdir(parents=True)
+    root = folder / "project"
+    root.mkdir()
+    git(root, "init", "-q", "-b", "main")
+    (root / "log.txt").write_text("start\n", "utf-8")
+    git(root, "add", "-A")
+    git(root, "-c", "user.name=T", "-c", "user.email=t@example.org", "commit", "-q", "-m", "first")
+    home = root / ".engine"
+    (home / "specs" / "shop").mkdir(parents=True)
+    (home / ".gitignore").write_text("*\n", "utf-8")
+    gate = "test -s log.txt" if shape is SOUND else "test ! -e c.txt"
+    (home / "engine.toml").write_text(
+        f'[run]\nworkers = 2\n[[gates]]\nname = "g"\ncommand = "{gate}"\n', "utf-8"
+    )
+    graph = {"feature": "shop", "version": "1.0", "tasks": _tasks()}
+    (home / "specs" / "shop" / "task-graph.json").write_text(json.dumps(graph), "utf-8")
+    return root
+
+
+def _tasks() -> list[dict[str, Any]]:
+    return [
+        {
+            "id": name,
+            "tool": "shell",
+            "args": ["sh", "-c", f"echo {name} >> {name}.txt"],
+            "files": {"create": [f"{name}.txt"]},
+            "dependencies": after,
+            "verification": {"command": f"test $(wc -l < {name}.txt) = 1"},
+        }
+        for name, after in (("a", []), ("b", []), ("c", ["a"]))
+    ]
+
+
+def git(root: Path, *arguments: str) -> str:
+    """Return what git answers in `root`. Raises CalledProcessError when it says no."""
+    return subprocess.run(
+        ["git", *arguments],
+        cwd=root,
+        env={**ENVIRONMENT, "HOME": str(root.parent)},
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+
+
+def shown(root: Path, name: str) -> list[str] | None:
+    """Return the lines of a file on the integration branch, or None when it is not there."""
+    found = subprocess.run(
+        ["git", "show", f"{BRANCH}:{name}"],
+        cwd=root,
+        env={**ENVIRONMENT, "HOME": str(root.parent)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return found.stdout.splitlines() if found.returncode == 0 else None
+
+
+def git_version() -> str:
+    return subprocess.run(
+        ["git", "version"], check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+def is_root() -> bool:
+    return os.geteuid() == 0
