@@ -56,6 +56,10 @@ NO_MEANING: Final = frozenset(
         "followUpDate",
         "formRefBinding",
         "formRefVersion",
+        "calledElementVersion",
+        "calledElementVersionTag",
+        "decisionRefVersion",
+        "decisionRefVersionTag",
         "historyTimeToLive",
         "initiator",
         "isStartableInTasklist",
@@ -139,6 +143,7 @@ def _decision(element: Element, texts: Texts) -> CalledDecision | None:
     decision = _template(element, "decisionRef", texts)
     if decision is None:
         return None
+    _refuse_version(element, "decisionRefBinding", texts)
     variable, shape = (
         _attribute(element, "resultVariable"),
         _attribute(element, "mapDecisionResult"),
@@ -157,10 +162,7 @@ def _called(element: Element, texts: Texts) -> CalledElement | None:
     if not called:
         return None
     process = texts.template(element, called, "the called element")
-    binding = _attribute(element, "calledElementBinding")
-    if binding in {"version", "versionTag"}:
-        message = f'camunda:calledElementBinding is "{binding}", but a bundle holds one version'
-        _refuse(element, texts, "version-binding", message, "Bind to latest.")
+    _refuse_version(element, "calledElementBinding", texts)
     if process is None:
         return None
     return CalledElement(
@@ -168,6 +170,13 @@ def _called(element: Element, texts: Texts) -> CalledElement | None:
         propagate_all_parent=_passes_all(element, "in"),
         propagate_all_child=_passes_all(element, "out"),
     )
+
+
+def _refuse_version(element: Element, name: str, texts: Texts) -> None:
+    binding = _attribute(element, name)
+    if binding in {"version", "versionTag"}:
+        message = f'camunda:{name} is "{binding}", but a bundle holds one version'
+        _refuse(element, texts, "version-binding", message, "Bind to latest.")
 
 
 def _passes_all(element: Element, kind: str) -> bool:

@@ -69,7 +69,10 @@ def _check_starts(
 
     if event_scope:
         if len(starts) != 1 or plain:
-            refuse("an event sub-process needs one start event with a trigger", "Draw it.")
+            refuse(
+                "an event sub-process needs one start event that waits for something",
+                "Draw one, and choose its kind.",
+            )
     elif owner is not None and (len(plain) != 1 or len(starts) != 1):
         refuse(f"expected one plain start event, but found {len(starts)}", "Draw one.")
     elif owner is None and not starts:
@@ -200,12 +203,14 @@ def _check_event(node: Node, collector: Collector, *, event_scope: bool) -> None
     place = _place(node, event_scope=event_scope)
     trigger = node.trigger
     kind = "none" if trigger is None else type(trigger).__name__.lower()
-    if kind not in PLACES[place]:
-        others = " or ".join(sorted(PLACES[place] - {"none"}))
+    if event_scope and kind == "none":
+        pass  # said by start-event
+    elif kind not in PLACES[place]:
+        *others, last = sorted(PLACES[place] - {"none"})
         collector.about(
             node,
             "event-place",
-            f"expected {others} as the kind of a {place}, but found {kind}",
+            f"expected {', '.join(others)} or {last} as the kind of this {place}, but found {kind}",
             "Change the type of the event.",
         )
     if isinstance(node, ThrowEvent | EndEvent):

@@ -44,6 +44,10 @@ class Collector:
             )
         )
 
+    def said(self, rule: str, element: str | None) -> bool:
+        """Whether something was found under `rule` about the element with that id."""
+        return any(item.rule == rule and item.element == element for item in self.findings)
+
     def about(self, node: FlowNode, rule: str, message: str, hint: str = "") -> None:
         """Keep one finding about `node`; the message starts with its name and id."""
         self.add(rule, node.position, f"{node.label}: {message}", hint, element=node.id)

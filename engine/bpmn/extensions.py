@@ -130,6 +130,6 @@ def _unknown(owner: Element, where: Element, texts: Texts, what: str) -> None:
         "unknown-extension",
         line(where),
         f"{label(owner_of(owner))}: found {what}, which this engine would have to ignore",
-        "Remove it, or say the same with what docs/reference/bpmn-lint.md lists.",
+        "Remove it, or say the same in the Camunda 8 dialect.",
         element=owner_id(owner),
     )

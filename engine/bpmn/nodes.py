@@ -41,7 +41,7 @@ from engine.bpmn.model import (
     Trigger,
     UserTask,
 )
-from engine.bpmn.texts import Texts
+from engine.bpmn.texts import Texts, owner_of
 from engine.bpmn.xml import Element, children, label, line, name_of, split, text_of
 
 __all__ = ["Nodes", "Roots"]
@@ -125,7 +125,7 @@ class Nodes:
         language = element.get("language") or ""
         if language and "feel" not in language.lower():
             self._refuse(
-                element.getparent() or element,
+                owner_of(element),
                 "script-condition",
                 f"its condition is written in {language}",
                 'Write it as FEEL with a leading "=".',
@@ -245,6 +245,8 @@ class Nodes:
                 )
 
     def _service(self, element: Element, common: Common, extensions: Extensions) -> Node | None:
+        if extensions.job is None and self._texts.collector.said("foreign-code", element.get("id")):
+            return None
         if extensions.job is None:
             self._refuse(
                 element,
@@ -392,15 +394,19 @@ class Nodes:
                 return None if found is None else Conditional(condition=found)
             case "terminate":
                 return Terminate()
-            case _:
+            case "link" | "compensate" | "cancel":
+                rule = {"link": "link-event", "compensate": "compensate-event"}.get(
+                    kind, "cancel-event"
+                )
                 self._refuse(
                     owner,
-                    f"{kind}-event",
+                    rule,
                     f"{kind} events are not executed",
-                    "Draw the path with sequence flows."
-                    if kind == "link"
-                    else "Draw the undoing as tasks after an error.",
+                    REFUSED[f"{kind}EventDefinition"],
                 )
+                return None
+            case _:
+                self._refuse_kind(definition, f"{kind}EventDefinition")
                 return None
 
     def _timer(self, owner: Element, definition: Element) -> Timer | None:
@@ -487,12 +493,13 @@ class Nodes:
         )
 
     def _refuse(self, element: Element, rule: str, message: str, hint: str) -> None:
+        named = element if name_of(element) else owner_of(element)
         self._texts.collector.add(
             rule,
             line(element),
-            f"{label(element)}: {message}",
+            f"{label(named)}: {message}",
             hint,
-            element=element.get("id") or "",
+            element=named.get("id") or "",
         )
 
 

@@ -91,7 +91,7 @@ class Texts:
         self.collector.add(
             "not-feel",
             line(element),
-            f"{label(element)}: {message}",
+            f"{label(owner_of(element))}: {message}",
             hint,
             element=owner_id(element),
         )

@@ -8,6 +8,7 @@ Invariants
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -24,6 +25,7 @@ BPMN: Final = "http://www.omg.org/spec/BPMN/20100524/MODEL"
 MAX_BYTES: Final = 2 * 1024 * 1024
 MAX_DEPTH: Final = 100  #: XML elements inside each other
 MAX_ELEMENTS: Final = 50_000  #: XML elements of a file, diagram data included
+_LXML_PLACE: Final = re.compile(r", line \d+, column \d+ \(<string>, line \d+\)$")
 DIAGRAM: Final = "http://www.omg.org/spec/BPMN/20100524/DI"
 
 
@@ -46,7 +48,7 @@ def parse(content: bytes, file: str) -> Element:
         root = etree.fromstring(content, parser)
     except (etree.XMLSyntaxError, ValueError) as cause:
         where = getattr(cause, "lineno", None) or 1
-        got = f"expected well-formed XML, but found: {cause}"
+        got = f"expected well-formed XML, but found: {_LXML_PLACE.sub('', str(cause))}"
         raise _refused(file, where, "xml-invalid", got, "Save it from a BPMN modeller.") from cause
     if root.getroottree().docinfo.internalDTD is not None:
         got = "expected BPMN without a document type, but found a DOCTYPE"
@@ -54,7 +56,7 @@ def parse(content: bytes, file: str) -> Element:
         raise _refused(file, 1, "doctype", got, hint)
     _check_bounds(root, file)
     if split(root) != (BPMN, "definitions"):
-        got = f"expected bpmn:definitions as the outermost element, but found {root.tag}"
+        got = f"expected bpmn:definitions as the outermost element, but found {split(root)[1]}"
         raise _refused(file, line(root), "not-bpmn", got, "Save it from a BPMN modeller.")
     return root
 

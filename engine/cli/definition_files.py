@@ -34,7 +34,7 @@ def findings(files: Sequence[Path]) -> list[Finding]:
     """
     from engine.runtime.engine import load_handlers
     from engine.runtime.jobs import job_findings
-    from engine.runtime.linting import lint_findings
+    from engine.runtime.linting import file_findings, lint_findings
 
     handlers = load_handlers()
     wanted = {str(file) for file in files}
@@ -42,8 +42,11 @@ def findings(files: Sequence[Path]) -> list[Finding]:
     for root in dict.fromkeys(bundle_of(file) for file in files):
         own = [file for file in files if bundle_of(file) == root]
         paths = {path.resolve(): path for path in (*definitions_around(own[0]), *own)}
-        told, loaded = inspect({str(path): path.read_bytes() for path in paths.values()})
+        contents = {str(path): path.read_bytes() for path in paths.values()}
+        told, loaded = inspect(contents)
         jobs = job_findings(loaded, handlers, delivers=True)
         drawn = lint_findings(loaded, handlers)
-        found.update(dict.fromkeys(item for item in (*told, *jobs, *drawn) if item.file in wanted))
+        said = (*told, *jobs, *drawn, *file_findings(contents))
+        beside = {name for name in contents if not name.endswith(".bpmn")}
+        found.update(dict.fromkeys(item for item in said if item.file in wanted | beside))
     return sorted(found)

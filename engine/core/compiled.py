@@ -312,7 +312,7 @@ class _Compiler:
                 self.refuse(
                     flow.position,
                     flow.id,
-                    "dangling-flow",
+                    "dangling-reference",
                     f"flow {flow.id} leads to {end}, which is not in its scope",
                 )
         condition = None
@@ -330,7 +330,7 @@ class _Compiler:
                 self.refuse(
                     flow.position,
                     flow.id,
-                    "conditional-flow",
+                    "condition-without-gateway",
                     f"flow {flow.id} has a condition but leaves {node.label if node else flow.source}, which is no gateway that chooses",
                     "Put an exclusive gateway before it.",
                 )
@@ -375,7 +375,7 @@ class _Compiler:
             self.refuse(
                 extra.node.position,
                 extra.id,
-                "single-start-event",
+                "start-event",
                 f"{extra.node.label} is a second start event without a trigger, beside {starts[0].node.label}",
                 "Keep one of them.",
             )
@@ -454,7 +454,7 @@ class _Compiler:
                     self.refuse(
                         node.position,
                         node.id,
-                        "gateway-condition",
+                        "flow-without-condition",
                         f"{node.label}: flow {flow.id} has neither a condition nor is it the default",
                         "Give it a condition, or make it the default flow.",
                     )
@@ -465,7 +465,7 @@ class _Compiler:
             self.refuse(
                 node.position,
                 node.id,
-                "policy-default",
+                "policy-without-default",
                 f"{node.label} asks policy {policy.package} but has no default flow",
                 "Make the closed way its default flow.",
             )
@@ -553,7 +553,7 @@ class _Compiler:
             return compiler(source)
         except FeelError as error:
             self.refuse(
-                source.position, element, "feel-syntax", f"{element}: ={source.text}: {error}"
+                source.position, element, "feel-error", f"{element}: ={source.text}: {error}"
             )
             return None
 

@@ -146,7 +146,7 @@ def _documents(files: Mapping[str, bytes], findings: list[Finding]) -> Iterator[
         try:
             yield bpmn.read(files[path], path)
         except DefinitionError as error:
-            findings.extend(_findings_of(error, path, "bpmn"))
+            findings.extend(_findings_of(error, path, "xml-invalid"))
 
 
 def _processes(
@@ -157,10 +157,10 @@ def _processes(
         for model in document.processes:
             if model.id in processes:
                 message = f"process {model.id} is also in {processes[model.id].file}"
+                hint = "Give one of the two another id."
+                line = model.position.line
                 findings.append(
-                    _finding(
-                        document.file, model.position.line, "duplicate-process", model.id, message
-                    )
+                    _finding(document.file, line, "duplicate-process", model.id, message, hint)
                 )
             else:
                 processes[model.id] = compile_process(model, findings)
@@ -183,13 +183,14 @@ def _decisions(files: Mapping[str, bytes], findings: list[Finding]) -> dict[str,
         try:
             model = DecisionModel.load(files[path], imports=_imported(files, path), name=path)
         except DefinitionError as error:
-            findings.extend(_findings_of(error, path, "dmn"))
+            findings.extend(_findings_of(error, path, "invalid-table"))
             continue
         digest = hashlib.sha256(files[path]).hexdigest()
         for decision_id in model.decision_ids:
             if decision_id in decisions:
                 message = f"decision {decision_id} is also in {decisions[decision_id].file}"
-                findings.append(_finding(path, 1, "duplicate-decision", decision_id, message))
+                hint = "Give one of the two another id."
+                findings.append(_finding(path, 1, "duplicate-decision", decision_id, message, hint))
             decisions[decision_id] = Decision(id=decision_id, file=path, digest=digest, model=model)
     return decisions
 
@@ -208,7 +209,7 @@ def _policies(files: Mapping[str, bytes], findings: list[Finding]) -> dict[str, 
             policies[path] = files[path].decode()
         except UnicodeDecodeError:
             message = "expected Rego as UTF-8 text, but got other bytes"
-            findings.append(_finding(path, 1, "rego", path, message))
+            findings.append(_finding(path, 1, "invalid-policy", path, message))
     return policies
 
 
@@ -229,15 +230,17 @@ def _check_references(
         for element in process.elements.values():
             node = element.node
             if isinstance(node, CallActivity):
-                _check_name(node, node.called.process_id, "process", processes, findings)
+                _check_name(node, node.called.process_id, "unknown-process", processes, findings)
                 _check_called(node, processes, findings)
             elif isinstance(node, BusinessRuleTask):
-                _check_name(node, node.decision.decision_id, "decision", decisions, findings)
+                _check_name(
+                    node, node.decision.decision_id, "unknown-decision", decisions, findings
+                )
             elif isinstance(node, ExclusiveGateway) and node.policy and packages is not None:
                 name = Template(
                     text=node.policy.package, is_feel=False, position=node.policy.position
                 )
-                _check_name(node, name, "policy", packages, findings)
+                _check_name(node, name, "unknown-policy", packages, findings)
 
 
 def _check_called(
@@ -245,7 +248,7 @@ def _check_called(
 ) -> None:
     called = None if node.called.process_id.is_feel else processes.get(node.called.process_id.text)
     if called is not None and called.scope.start is None:
-        message = f"{node.label} calls process {called.id!r}, which has no plain start event"
+        message = f'{node.label} calls process "{called.id}", which has no plain start event'
         hint = "Draw one in the called process; what only an event starts cannot be called."
         position = node.position
         findings.append(
@@ -295,18 +298,17 @@ def _calls(process: CompiledProcess) -> dict[str, Node]:
 def _check_name(
     node: Node,
     name: Template,
-    kind: str,
+    rule: str,
     known: Mapping[str, object] | set[str],
     findings: list[Finding],
 ) -> None:
     if name.is_feel or name.text in known:
         return
     position = node.position
-    message = f"{node.label} names {kind} {name.text!r}, which the bundle does not have"
+    kind = rule.removeprefix("unknown-")
+    message = f'{node.label} names {kind} "{name.text}", which the bundle does not have'
     hint = f"Add it, or use one of: {', '.join(sorted(known)) or '(there is none)'}."
-    findings.append(
-        _finding(position.file, position.line, f"unknown-{kind}", node.id, message, hint)
-    )
+    findings.append(_finding(position.file, position.line, rule, node.id, message, hint))
 
 
 def _findings_of(error: DefinitionError, path: str, rule: str) -> list[Finding]:
@@ -314,8 +316,11 @@ def _findings_of(error: DefinitionError, path: str, rule: str) -> list[Finding]:
     found = getattr(error, "findings", ())
     if found:
         return list(found)
-    line = getattr(error, "line", 0) or 1
-    return [_finding(path, line, rule, "", str(error))]
+    place, _, line = error.where.rpartition(":")
+    is_here = place == path and line.isdecimal()
+    said = str(error).removeprefix(f"{error.where}: ") if is_here else str(error)
+    hint = "Mend it; nothing in this file can be used."
+    return [_finding(path, int(line) if is_here else 1, rule, "", said, hint)]
 
 
 def _finding(

@@ -70,7 +70,7 @@ def _of_headers(node: ServiceTask, spec: HandlerSpec) -> Iterator[Finding]:
             yield _finding(
                 node,
                 "header-choice",
-                f'says "{header.name}" = {given[header.name]!r}, which {spec.type} does not know',
+                f'says "{header.name}" = "{given[header.name]}", which {spec.type} does not know',
                 f"Choose one of {', '.join(header.choices)}.",
             )
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 
-from engine.bpmn.lint import Outputs, Surroundings, lint
+from engine.bpmn import BpmnDefinitionError
+from engine.bpmn.lint import Outputs, Surroundings, lint, lint_file
 from engine.bpmn.model import Finding
 from engine.core.definitions import Decision, Definitions
 from engine.decisions.model import DecisionTable, HitPolicy, Text
@@ -21,6 +23,13 @@ def lint_findings(definitions: Definitions, handlers: Handlers) -> Iterator[Find
         decisions={id_: outputs(decision) for id_, decision in definitions.decisions.items()},
     )
     yield from lint((process.model for process in definitions.processes.values()), surroundings)
+
+
+def file_findings(files: Mapping[str, bytes]) -> Iterator[Finding]:
+    """Yield what lint finds about the picture of each diagram and about what its processes share."""
+    for path in sorted(path for path in files if path.endswith(".bpmn")):
+        with suppress(BpmnDefinitionError):  # refused as a whole, and said already
+            yield from lint_file(files[path], path)
 
 
 def outputs(decision: Decision) -> Outputs:

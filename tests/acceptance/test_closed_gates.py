@@ -128,7 +128,7 @@ def test_a_policy_that_does_not_exist_is_refused_at_load(
     project.write_graph([task("a")])
     done = project.engine("run", "--feature", "shop")
     assert done.code == 3
-    assert "names policy 'merge', which the bundle does not have" in done.err
+    assert 'names policy "merge", which the bundle does not have' in done.err
     assert project.branch() is None
 
 

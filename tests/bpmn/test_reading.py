@@ -72,7 +72,7 @@ def refused(xml: bytes) -> set[str]:
         pytest.param(chain('<bpmn:task id="s2" /><bpmn:task id="m" /><bpmn:task id="s2" />'), "duplicate-id", id="one id twice"),
         pytest.param(chain('<bpmn:exclusiveGateway id="m"><bpmn:extensionElements><zeebe:properties><zeebe:property name="policy" value="x" /></zeebe:properties></bpmn:extensionElements></bpmn:exclusiveGateway>'), "policy-without-default", id="a policy without default flow"),
         pytest.param(chain('<bpmn:exclusiveGateway id="m" />', more='<bpmn:sequenceFlow id="f3" sourceRef="m" targetRef="e" />'), "flow-without-condition", id="a gateway whose flows have no condition"),
-        pytest.param(chain('<bpmn:serviceTask id="m" camunda:class="org.x.Y" />'), "task-without-type", id="a Java class"),
+        pytest.param(chain('<bpmn:serviceTask id="m" camunda:class="org.x.Y" />'), "foreign-code", id="a Java class"),
         pytest.param(chain(f'<bpmn:serviceTask id="m">{JOB.replace("type=", "typ=")}</bpmn:serviceTask>'), "unknown-extension", id="an attribute nobody reads"),
     ],
 )  # fmt: skip

@@ -129,7 +129,7 @@ def test_a_process_that_only_an_event_starts_cannot_be_called() -> None:
         "p": "start S\ncall C  process=q\nend E\nS -> C -> E",
         "q": "start s  signal=x\nend e\ns -> e",
     }
-    with pytest.raises(DefinitionError, match=r"calls process 'q', which has no plain start event"):
+    with pytest.raises(DefinitionError, match=r'calls process "q", which has no plain start event'):
         bundle(drawn)
     by_name = {**drawn, "p": drawn["p"].replace("process=q", "process==name")}
     step = begin(bundle(by_name), {"name": "q"})

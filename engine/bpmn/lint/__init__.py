@@ -1,8 +1,9 @@
 """Lint: what a diagram says that its designer cannot have meant. Pure; works on the typed model.
 
 What cannot run at all is refused when a file is read (`engine.bpmn.checks`); these rules look at what would run.
-Each has a name, a section in docs/reference/bpmn-lint.md, and a table of good and bad diagrams as its test. An error
-is certain whatever the conditions say; a warning depends on them.
+Each has a name and a section in docs/reference/bpmn-lint.md, whose good and bad diagrams are its test. An error
+is certain whatever the conditions say; a warning depends on them; an info is about how it is drawn, and carries the
+name that bpmnlint gives it.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from engine.bpmn.lint import events, flow, gates, tables, tokens, variables
-from engine.bpmn.lint.rule import Case, Outputs, Rule, Surroundings
+from engine.bpmn.lint import events, files, flow, gates, style, tables, tokens, variables
+from engine.bpmn.lint.rule import Case, File, FileRule, Outputs, Rule, Surroundings
 from engine.bpmn.model import Finding, Process
+from engine.bpmn.xml import parse
 
-__all__ = ["RULES", "Outputs", "Surroundings", "lint"]
+__all__ = ["FILE_RULES", "RULES", "Outputs", "Surroundings", "lint", "lint_file"]
 
 RULES: Final = (
     Rule("unreachable", "warning", flow.unreachable),
@@ -32,6 +34,19 @@ RULES: Final = (
     Rule("event-never-happens", "warning", events.event_never_happens),
     Rule("value-without-flow", "warning", tables.value_without_flow),
     Rule("flow-without-value", "warning", tables.flow_without_value),
+    Rule("label-required", "info", style.label_required),
+    Rule("no-duplicate-sequence-flows", "info", style.no_duplicate_sequence_flows),
+    Rule("no-gateway-join-fork", "info", style.no_gateway_join_fork),
+    Rule("no-implicit-end", "info", style.no_implicit_end),
+    Rule("superfluous-gateway", "info", style.superfluous_gateway),
+    Rule("superfluous-label", "info", style.superfluous_label),
+    Rule("superfluous-termination", "info", style.superfluous_termination),
+)
+FILE_RULES: Final = (
+    FileRule("global", "info", files.global_),
+    FileRule("label-required", "info", files.pool_label_required),
+    FileRule("no-bpmndi", "info", files.no_bpmndi),
+    FileRule("no-overlapping-elements", "info", files.no_overlapping_elements),
 )
 
 
@@ -41,3 +56,10 @@ def lint(processes: Iterable[Process], surroundings: Surroundings) -> Iterator[F
         case = Case(process, surroundings)
         for rule in RULES:
             yield from rule.findings(case)
+
+
+def lint_file(content: bytes, name: str) -> Iterator[Finding]:
+    """Yield what the rules about files find in a diagram. Raises BpmnDefinitionError when it is none."""
+    file = File(name, parse(content, name))
+    for rule in FILE_RULES:
+        yield from rule.findings(file)

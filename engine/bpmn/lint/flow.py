@@ -93,7 +93,7 @@ def gateway_without_default(case: Case) -> Iterator[Found]:
         conditions = [graph.scope.flows[id_].condition for id_ in node.outgoing]
         if None in conditions or reading.cover_everything([c.text for c in conditions if c]):
             continue
-        if isinstance(node, ExclusiveGateway) and tables.answers_every_value(case, node):
+        if isinstance(node, ExclusiveGateway) and tables.asks_a_table(case, node):
             continue
         yield Found(
             node,

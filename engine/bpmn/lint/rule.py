@@ -10,8 +10,22 @@ from typing import Literal
 from engine.bpmn.checks import scopes
 from engine.bpmn.lint.graph import Graph
 from engine.bpmn.model import Finding, FlowNode, Process, SequenceFlow, SubProcess
+from engine.bpmn.picture import Picture, read_picture
+from engine.bpmn.texts import owner_id
+from engine.bpmn.xml import Element, label, line
 
-__all__ = ["Case", "Found", "Outputs", "Rule", "Severity", "Surroundings", "flow_label"]
+__all__ = [
+    "Case",
+    "File",
+    "FileRule",
+    "Found",
+    "Outputs",
+    "Rule",
+    "Severity",
+    "Spot",
+    "Surroundings",
+    "flow_label",
+]
 
 Severity = Literal["error", "warning", "info"]
 
@@ -87,6 +101,49 @@ class Rule:
                 element=found.place.id,
                 message=f"{_label(found.place)}: {found.message}",
                 hint=found.hint,
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class File:
+    """One file as it was drawn: `name` as in findings, `root` its outermost element."""
+
+    name: str
+    root: Element
+
+    @cached_property
+    def picture(self) -> Picture:
+        return read_picture(self.root)
+
+
+@dataclass(frozen=True)
+class Spot:
+    """One thing that a rule about a file found at `element`."""
+
+    element: Element
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True)
+class FileRule:
+    """As Rule, about one file."""
+
+    name: str
+    severity: Severity
+    check: Callable[[File], Iterator[Spot]]
+
+    def findings(self, file: File) -> Iterator[Finding]:
+        """Yield the findings of this rule about one file."""
+        for spot in self.check(file):
+            yield Finding(
+                file=file.name,
+                line=line(spot.element),
+                severity=self.severity,
+                rule=self.name,
+                element=owner_id(spot.element),
+                message=f"{label(spot.element)}: {spot.message}",
+                hint=spot.hint,
             )
 
 

@@ -9,7 +9,7 @@ from engine.bpmn.lint.graph import Graph
 from engine.bpmn.lint.rule import Case, Found, Outputs
 from engine.bpmn.model import BusinessRuleTask, ExclusiveGateway, SequenceFlow
 
-__all__ = ["answers_every_value", "flow_without_value", "value_without_flow"]
+__all__ = ["asks_a_table", "flow_without_value", "value_without_flow"]
 
 
 def value_without_flow(case: Case) -> Iterator[Found]:
@@ -40,12 +40,11 @@ def flow_without_value(case: Case) -> Iterator[Found]:
                 )
 
 
-def answers_every_value(case: Case, gate: ExclusiveGateway) -> bool:
-    """Whether `gate` has a flow for every value that the decision before it can answer."""
-    for _, asking, flows, texts in _asked(case):
-        if asking is gate and len(flows) == len(gate.outgoing):
-            return texts <= frozenset().union(*(wanted for _, wanted in flows))
-    return False
+def asks_a_table(case: Case, gate: ExclusiveGateway) -> bool:
+    """Whether every flow of `gate` asks for a value of the table before it: `value_without_flow` judges it."""
+    return any(
+        asking is gate and len(flows) == len(gate.outgoing) for _, asking, flows, _ in _asked(case)
+    )
 
 
 def _asked(

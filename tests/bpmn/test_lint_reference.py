@@ -1,0 +1,90 @@
+"""docs/reference/bpmn-lint.md is the test table of lint: every rule, with diagrams and the lines they get."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from engine.bpmn.lint import FILE_RULES, RULES
+from tests.bpmn.examples import Example, examples, found, sections
+
+ROOT = Path(__file__).parents[2]
+#: where findings about diagrams are made
+SOURCES = [
+    *sorted((ROOT / "engine/bpmn").glob("*.py")),
+    ROOT / "engine/core/definitions.py",
+    ROOT / "engine/core/compiled.py",
+    ROOT / "engine/runtime/jobs.py",
+]
+NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)+|doctype")
+#: rules whose diagrams are too large for a page, or which lint cannot see; each has a test of its own
+WITHOUT_EXAMPLE = {
+    "too-large",
+    "too-deep",
+    "duplicate-decision",
+    "needs-a-feature",
+    "invalid-policy",
+}
+FOREIGN = re.compile(r"spiff(?!workflow:)|python|lxml|traceback|exception", re.IGNORECASE)
+
+BAD = [example for example in examples() if example.kind == "bad"]
+GOOD = [example for example in examples() if example.kind == "good"]
+
+
+def names(some: list[Example]) -> list[str]:
+    return [f"{example.rule}-{number}" for number, example in enumerate(some)]
+
+
+@pytest.mark.parametrize("example", BAD, ids=names(BAD))
+def test_a_bad_diagram_gets_these_findings(example: Example) -> None:
+    findings = found(example.source, example.rule)
+    assert tuple(map(str, findings)) == example.finds
+    assert example.rule in {finding.rule for finding in findings}
+
+
+@pytest.mark.parametrize("example", GOOD, ids=names(GOOD))
+def test_a_good_diagram_gets_none(example: Example) -> None:
+    assert [str(finding) for finding in found(example.source, example.rule)] == []
+
+
+@pytest.mark.parametrize("example", BAD, ids=names(BAD))
+def test_a_designer_can_act_on_every_finding(example: Example) -> None:
+    for finding in found(example.source, example.rule):
+        assert finding.element in finding.message
+        assert finding.line >= 1
+        assert finding.hint.endswith((".", "…")), finding
+        assert FOREIGN.search(f"{finding.message} {finding.hint}") is None, finding
+
+
+def test_there_are_many_broken_diagrams() -> None:
+    assert len(BAD) >= 80
+    assert len({line for example in BAD for line in example.finds}) >= 80
+
+
+def raised() -> set[str]:
+    """Return the names of all rules that the code can raise."""
+    found = {rule.name for rule in (*RULES, *FILE_RULES)}
+    for source in SOURCES:
+        for node in ast.walk(ast.parse(source.read_text("utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found |= {node.value} if NAME.fullmatch(node.value) else set()
+    return found - {"background-color", "border-color"}  # attributes of a picture
+
+
+def test_every_rule_has_a_section_and_every_section_a_rule() -> None:
+    assert set(sections()) == raised()
+
+
+def test_every_rule_has_a_bad_diagram() -> None:
+    assert raised() - {example.rule for example in BAD} == WITHOUT_EXAMPLE
+
+
+def test_a_section_says_how_severe_its_rule_is() -> None:
+    severities = {rule.name: rule.severity for rule in (*RULES, *FILE_RULES)}
+    for name, text in sections().items():
+        words = ("error", "warning", "info")
+        said = [word for word in words if re.search(rf"\*{word}\b", text, re.IGNORECASE)]
+        assert severities.get(name, "error") in said, name
