@@ -66,7 +66,7 @@ class ServerSettings:
     ca_file: str = ""
 
 
-def impure_finding(file: str, line: int, name: str) -> Finding:
+def impure_finding(file: str, line: int, column: int, name: str) -> Finding:
     """Return the finding about a built-in that replay cannot repeat."""
     return Finding(
         file=file,
@@ -74,6 +74,6 @@ def impure_finding(file: str, line: int, name: str) -> Finding:
         severity="error",
         rule="impure-builtin",
         element=name,
-        message=f"{name} gives answers that replay cannot repeat",
+        message=f"column {column}: {name} gives answers that replay cannot repeat",
         hint="Let the diagram pass what you need as input.",
     )

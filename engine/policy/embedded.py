@@ -40,7 +40,8 @@ class Embedded:
         self.name = f"regorus {version('gordon-to-regorus')}"
         self._modules = dict(modules)
         self._data = json.dumps(data, default=str)
-        engine = self._compile()
+        engine = _compile(modules)
+        engine.add_data_json(self._data)
         self.packages = tuple(name.removeprefix("data.") for name in sorted(engine.get_packages()))
         self.tree: Tree = orjson.loads(engine.get_ast_as_json())
         wrong = findings(self.tree, _has_built_in)
@@ -50,27 +51,26 @@ class Embedded:
 
     def session(self) -> Session:
         """Return what answers questions in the calling thread, and in no other."""
-        return Session(self._compile())
+        return Session(self._engine())
 
     def measured_session(self) -> Session:
         """Return a session that notes which lines are reached; it is slower."""
-        engine = self._compile()
+        engine = self._engine()
         engine.set_enable_coverage(True)
         return Session(engine)
 
     def close(self) -> None:
         """Nothing is held open."""
 
-    def _compile(self) -> Any:  # Any: regorus has no types
-        engine = regorus.Engine()
-        for path, text in self._modules.items():
-            try:
-                engine.add_policy(path, text)
-            except Exception as error:  # RuntimeError, and RecursionError for deep nesting
-                raise _unreadable(path, error) from error
-        _extend(engine)
+    def _engine(self) -> Any:  # Any: regorus has no types
+        engine = _compile(self._modules)
         engine.add_data_json(self._data)
         return engine
+
+
+def syntax_tree(modules: Mapping[str, str]) -> Tree:
+    """Return what the engine reads in `modules`, good or not. Raises FindingsError for what it cannot read."""
+    return orjson.loads(_compile(modules).get_ast_as_json())
 
 
 class Session:
@@ -103,6 +103,17 @@ def first_lines(error: BaseException) -> str:
     """Return an engine's message on one line, without the stack that some carry."""
     text = str(error).partition("Stack backtrace")[0]
     return " ".join(text.split())[:400] or type(error).__name__
+
+
+def _compile(modules: Mapping[str, str]) -> Any:  # Any: regorus has no types
+    engine = regorus.Engine()
+    for path, text in modules.items():
+        try:
+            engine.add_policy(path, text)
+        except Exception as error:  # RuntimeError, and RecursionError for deep nesting
+            raise _unreadable(path, error) from error
+    _extend(engine)
+    return engine
 
 
 def _extend(engine: Any) -> None:

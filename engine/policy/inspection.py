@@ -14,7 +14,7 @@ from typing import Final
 
 from engine.bpmn.model import Finding
 from engine.policy.backends import impure_finding, is_impure
-from engine.policy.tree import Module, Tree, dotted, module_of, nodes, position, rule_names
+from engine.policy.tree import Module, Tree, dotted, module_of, nodes, position, roots, rule_names
 
 _POSITION: Final = frozenset({"line", "col", "start", "end"})
 _INNER: Final = frozenset({"SetCompr", "ArrayCompr", "ObjectCompr", "Every"})
@@ -30,7 +30,7 @@ def findings(tree: Tree, is_built_in: Callable[[str], bool]) -> list[Finding]:
     found: list[Finding] = []
     for module in modules:
         found.extend(_of_calls(module, defined, is_built_in))
-        found.extend(_of_negations(module))
+        found.extend(_of_negations(module, roots(modules, module.package)))
     return sorted(found)
 
 
@@ -45,7 +45,7 @@ def _of_calls(
         if full in defined:
             continue
         if is_impure(full):
-            yield impure_finding(module.file, at["line"], full)
+            yield impure_finding(module.file, at["line"], at["col"], full)
         elif full.startswith(("data.", "input.")) or not is_built_in(full):
             yield _finding(
                 module,
@@ -75,8 +75,8 @@ def _calls(node: Tree) -> Iterator[tuple[str, Mapping[str, int]]]:
 # --- negations ----------------------------------------------------------------------------------------
 
 
-def _of_negations(module: Module) -> Iterator[Finding]:
-    known = set(module.imports) | set(rule_names(module)) | {"input", "data"}
+def _of_negations(module: Module, rules: set[str]) -> Iterator[Finding]:
+    known = set(module.imports) | rules | {"input", "data"}
     for rule in module.tree["rules"]:
         bound = set(_names(rule, module.text, in_negations=False))
         for negation in nodes(rule, "NotExpr"):

@@ -175,8 +175,8 @@ class OpaServer:
         if held["raw"] != text:
             raise RegoError(f"the server holds another text of {path}", "WRONG_BUNDLE")
         findings = [
-            str(impure_finding(path, line, called))
-            for called, line in _references(held["ast"])
+            str(impure_finding(path, *_place(text, called), called))
+            for called in dict.fromkeys(_references(held["ast"]))
             if is_impure(called)
         ]
         if findings:
@@ -244,16 +244,22 @@ def _answers(packages: list[str], digest: str) -> str:
     return "\n\n".join([*head, *rules]) + "\n"
 
 
-def _references(node: Any) -> Iterator[tuple[str, int]]:  # Any: OPA's syntax tree
-    """Yield (dotted name, line) of every reference in OPA's syntax tree; it has no lines, so the line is 1."""
+def _references(node: Any) -> Iterator[str]:  # Any: OPA's syntax tree
+    """Yield every reference in OPA's syntax tree with dots."""
     if isinstance(node, dict):
         if node.get("type") == "ref" and isinstance(node.get("value"), list):
-            yield _dotted(node["value"]), 1
+            yield _dotted(node["value"])
         for item in node.values():
             yield from _references(item)
     elif isinstance(node, list):
         for item in node:
             yield from _references(item)
+
+
+def _place(text: str, called: str) -> tuple[int, int]:
+    """Return (line, column) at which a name first stands in `text`, or (1, 1): the tree of a server has no places."""
+    start = max(text.find(called), 0)
+    return text.count("\n", 0, start) + 1, start - text.rfind("\n", 0, start)
 
 
 def _dotted(path: list[Any]) -> str:  # Any: terms of OPA's syntax tree

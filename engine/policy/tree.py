@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,6 +49,16 @@ def rule_names(module: Module) -> Iterator[str]:
             elif kind == "Spec":
                 for head in part["head"].values():
                     yield dotted(head["refr"])
+
+
+def roots(modules: Iterable[Module], package: str) -> set[str]:
+    """Return the names that rules of `package` begin with, in whichever file: a for a.b."""
+    return {
+        name.partition(".")[0]
+        for module in modules
+        if module.package == package
+        for name in rule_names(module)
+    }
 
 
 def nodes(node: Tree, kind: str) -> Iterator[Tree]:

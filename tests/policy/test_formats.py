@@ -22,7 +22,9 @@ def test_a_finding_in_each_format(tmp_path: Path) -> None:
     assert (log.code, notes.code) == (3, 3)
     (result,) = json.loads(log.out)["runs"][0]["results"]
     assert (result["ruleId"], result["level"]) == ("open-default", "error")
-    assert notes.out.startswith("::error file=p.rego,line=1,title=open-default::allow is true")
+    assert notes.out.startswith(
+        "::error file=p.rego,line=2,title=open-default::column 1: allow is open"
+    )
 
 
 def test_results_as_junit(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ GOOD = [
     "a.b(x) := x\nallow if a.b(1)",
     "deny contains 1 if { every z in [1] { not input.a[z] } }",
     "traced(x) := x\nallow if traced(1)",
+    "allow if not a.b\na.b if input.x",
 ]
 UNSAFE = [
     ('q := {"a"}\nallow if not q[n]', 4, 16, "n"),
@@ -47,7 +48,7 @@ UNKNOWN = [
 @pytest.mark.parametrize("text", GOOD)
 def test_good_policies_have_no_findings(text: str) -> None:
     found = {finding.rule for finding in lint({"p.rego": HEAD + text + "\n"})}
-    assert found <= {"missing-default", "negated-call"}
+    assert found <= {"missing-default", "missing-decision-key", "negated-call", "unused-rule"}
 
 
 @pytest.mark.parametrize(("text", "line", "column", "name"), UNSAFE)
@@ -116,12 +117,18 @@ def test_a_feature_that_the_engine_cannot_read_is_one_finding_at_its_place() -> 
 
 def test_a_finding_names_the_file_it_is_in() -> None:
     found = lint({
-        "a.rego": "package a\ndefault allow := false\n",
-        "b.rego": "package b\ndefault allow := false\nallow if time.now_ns() > 0\n",
+        "a.rego": "package a\ndefault allow := false\ndeny := []\n",
+        "b.rego": "package b\ndefault allow := false\ndeny := []\nallow if time.now_ns() > 0\n",
     })  # fmt: skip
     assert [(finding.file, finding.line, finding.rule) for finding in found] == [
-        ("b.rego", 3, "impure-builtin")
+        ("b.rego", 4, "impure-builtin")
     ]
+
+
+def test_a_rule_of_another_file_of_the_package_is_known() -> None:
+    PolicySet.load({
+        "a/p.rego": "package p\nallow if not known\n", "b/p.rego": "package p\nknown if input.a\n"
+    })  # fmt: skip
 
 
 def test_hashes_are_those_of_the_standard() -> None:

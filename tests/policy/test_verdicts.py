@@ -132,26 +132,6 @@ def test_the_shipped_policies_have_no_findings() -> None:
     assert lint(shipped(tests=False)) == []
 
 
-@pytest.mark.parametrize(
-    ("rule", "findings"),
-    [
-        ("not is_number(input.tier.level)", ["negated-call"]),
-        ('not startswith(input.paths[0], "x")', ["negated-call"]),
-        ('not input.level in {"a", "b"}', ["negated-call"]),
-        ("not tier_is_known", []),
-        ("not source in sources", []),
-        ("not gate_is_open(gate)", []),
-        ("not input.commit == input.other", []),
-    ],
-)
-def test_a_negated_call_that_denies_nothing_on_opa_is_found(rule: str, findings: list[str]) -> None:
-    text = f"package p\ndefault allow := false\ndeny contains 1 if {{\n\t{rule}\n}}\n"
-    helpers = (
-        "source := 1\nsources := {1}\ntier_is_known if true\ngate_is_open(g) if g\ngate := 1\n"
-    )
-    assert [f.rule for f in lint({"p.rego": text + helpers}) if f.rule != "unreadable"] == findings
-
-
 @pytest.mark.parametrize("package", ["preflight", "launch", "merge", "security", "compliance"])
 @pytest.mark.parametrize(
     "input_", [{}, {"candidate": None}, {"plan": [], "task": 1}, {"settings": {}}]
