@@ -25,3 +25,7 @@ class Finding:
     seq: int
     level: str
     message: str
+
+    def to_json(self) -> dict[str, object]:
+        """Return {level, seq, message}."""
+        return {"level": self.level, "seq": self.seq, "message": self.message}

@@ -48,11 +48,31 @@ class Report:
     levels: tuple[str, ...] = BYTES_CHAIN_COURSE  #: those that were looked at
     left_out: tuple[str, ...] = ()  #: a sentence for each level that was not, and why
     counts: tuple[tuple[str, int], ...] = ()  #: what the further levels looked at: (what, how many)
+    seconds: tuple[tuple[str, float], ...] = field(
+        default=(), compare=False
+    )  #: (levels, time taken)
 
     @property
     def ok(self) -> bool:
         """Tell whether nothing was found."""
         return not self.findings
+
+    def to_json(self) -> dict[str, object]:
+        """Return the report as JSON: what was found, how much was looked at, and how long each level took."""
+        return {
+            "run": self.run,
+            "ok": self.ok,
+            "entries": self.entries,
+            "head": self.head,
+            "root": self.root,
+            "checkpoints": self.checkpoints,
+            "witnessed": self.witnessed,
+            "levels": list(self.levels),
+            "left_out": list(self.left_out),
+            "counts": dict(self.counts),
+            "seconds": {what: round(spent, 6) for what, spent in self.seconds},
+            "findings": [finding.to_json() for finding in self.findings],
+        }
 
 
 def verify(
@@ -86,7 +106,7 @@ class Verification:
     notes: Sequence[str] = ()
     rotations: Sequence[str] = ()  #: notes on changes of the key, told from outside
     blob: ReadBlob | None = None
-    sizes: frozenset[int] = frozenset()  #: further sizes at which the root is asked for
+    keeps_leaves: bool = False  #: for roots of any size, asked for later
     findings: list[Finding] = field(default_factory=list)
     run: str = ""
     entries: int = 0
@@ -100,7 +120,8 @@ class Verification:
         self._rotations: list[Rotation] = [change for change in told if change is not None]
         self._next_seq = 1
         self._seen: dict[str, bool] = {}  #: digest → whether its content is what it says
-        self.tree = Tree(self.sizes | {note.size for note in self._outside})
+        self.leaves: list[bytes] = []
+        self.tree = Tree(frozenset(note.size for note in self._outside))
         self.course = Course(self.findings)
 
     def read(self, batches: Iterable[Batch]) -> None:
@@ -117,6 +138,8 @@ class Verification:
                 self.tree.add(leaf)
             for seq, digest in batch.large:
                 self._check_blob(seq, digest)
+            if self.keeps_leaves:
+                self.leaves += batch.leaves
             self.entries += len(batch.leaves)
             self.head, self._next_seq = batch.last, batch.next_seq
         self.course.end()
@@ -143,19 +166,24 @@ class Verification:
                 self._find(seq, "the signing key was changed without the word of the key before it")
             else:
                 self._rotations.append(change)
+        elif (
+            kind == "run.created" and isinstance(told, dict) and isinstance(told.get("files"), dict)
+        ):
+            for digest in told["files"].values():
+                self._check_blob(seq, str(digest))
         self.course.follow(seq, epoch, kind, told)
 
     def _check_blob(self, seq: int, digest: str) -> None:
         """Check a large value and those it refers to in turn."""
         if self.blob is None or digest in self._seen:
             if not self._seen.get(digest, True):
-                self._find(seq, f"the large value {digest} is missing or altered", "L0")
+                self._find(seq, f"the content {digest} is missing or altered", "L0")
             return
         content = self.blob(digest)
         good = content is not None and f"sha256:{sha256(content).hexdigest()}" == digest
         self._seen[digest] = good
         if not good:
-            self._find(seq, f"the large value {digest} is missing or altered", "L0")
+            self._find(seq, f"the content {digest} is missing or altered", "L0")
         for inner in large_values(content or b""):
             self._check_blob(seq, inner)
 

@@ -447,7 +447,9 @@ class Conductor:
     async def _verdict(self, request: VerdictRequested) -> VerdictGiven:
         now = self._clock.now()
         verdict = await self._judge(request.package, request.input, now)
-        return VerdictGiven(at=self._clock.now(), request=request.request, verdict=verdict)
+        return VerdictGiven(
+            at=now, request=request.request, verdict=verdict
+        )  # as the policy saw it
 
     # ---- effects, after the commit
 
