@@ -40,6 +40,9 @@ class Carrying:
     lock_fd: int
     run: str
     is_new: bool
+    known: (
+        int | None
+    )  #: runs of the feature (a new run) or epoch (an old one) when this was decided
     work: Work
     definitions: Definitions
     policies: PolicySet
@@ -71,6 +74,7 @@ class Carrying:
             feature=self.work.filed_under,
             bundle=self.definitions.digest,
             at=now,
+            known_runs=self.known,
             body={
                 **self.work.body(),
                 "settings": policy_settings(self.project.settings),

@@ -167,6 +167,7 @@ class Engine:
         with ExitStack() as stack:
             store = stack.enter_context(self.store(create=True))
             lock = stack.enter_context(_locked(self.project.home, f"feature-{feature}"))
+            known = sum(row.feature == feature for row in store.runs())
             unfinished = None if new else store.unfinished_run(feature)
             done = None if new or unfinished else self._completed_run(store, feature, graph)
             if done is not None:
@@ -195,6 +196,7 @@ class Engine:
                 lock_fd=lock.fd,
                 run=run,
                 is_new=unfinished is None,
+                known=unfinished.epoch if unfinished else known,
                 work=work,
                 definitions=definitions,
                 notes=notes,
@@ -231,6 +233,7 @@ class Engine:
                 lock_fd=lock.fd,
                 run=run,
                 is_new=True,
+                known=None,
                 work=ProcessWork(process=chosen, file=file.name, given=variables or {}),
                 definitions=definitions,
                 watch=watch,
@@ -266,6 +269,7 @@ class Engine:
                 lock_fd=lock.fd,
                 run=row.id,
                 is_new=False,
+                known=store.run(row.id).epoch,
                 work=ProcessWork(process=row.process),
                 definitions=definitions,
                 watch=watch,

@@ -136,10 +136,12 @@ class Store:
         bundle: str,
         at: datetime,
         body: Mapping[str, Json] | None = None,
+        known_runs: int | None = None,
     ) -> int:
         """Create the run with its `run.created` entry (feature, bundle and `body`) and return its epoch, 1.
 
-        `run` is 1 to 128 letters, digits, `.`, `_`, `-`. Raises IntegrityError when there is one of that name.
+        `run` is 1 to 128 letters, digits, `.`, `_`, `-`. Raises IntegrityError when there is one of that name, and Fenced
+        when `feature` has other runs than the `known_runs` that the caller saw when it decided to start one.
         """
         if not _RUN_ID.fullmatch(run):
             raise StoreError(
@@ -163,6 +165,7 @@ class Store:
         }
         with self._mutex:
             with self._database.writing() as connection:
+                _refuse_unknown_runs(connection, feature, known_runs)
                 connection.execute(insert(RUN).values(row))
                 number = connection.execute(
                     select(RUN.c.number).where(RUN.c.id == run)
@@ -172,15 +175,25 @@ class Store:
             self._live[run] = live
         return 1
 
-    def take_over(self, run: str, *, at: datetime, body: Mapping[str, Json] | None = None) -> int:
+    def take_over(
+        self,
+        run: str,
+        *,
+        at: datetime,
+        body: Mapping[str, Json] | None = None,
+        known_epoch: int | None = None,
+    ) -> int:
         """Take the run over from any earlier engine and return the new epoch.
 
         Epoch + 1 and the `run.resumed` entry are one transaction; every commit of an older epoch is Fenced from
-        then on. Raises IntegrityError when the end of the chain is not what was sealed.
+        then on. Raises IntegrityError when the end of the chain is not what was sealed, and Fenced when another engine
+        took the run over since the caller saw it in `known_epoch`.
         """
         with self._mutex:
             with self._database.writing() as connection:
                 row = _run_row(connection, run)
+                if known_epoch not in (None, row.epoch):
+                    raise _fenced(run, f"epoch {known_epoch}", f"epoch {row.epoch}")
                 old = Head(run, row.epoch, row.entries, row.head)
                 _refuse_wrong_end(connection, row.number, old)
                 taken = _Live(
@@ -458,12 +471,31 @@ def _advance(connection: Connection, live: _Live, old: Head) -> None:
         ),
     )
     if moved.rowcount != 1:
+        raise _fenced(old.run, f"epoch {old.epoch} with {old.seq} entries", "a later state")
+
+
+def _fenced(run: str, expected: str, got: str) -> Fenced:
+    return Fenced(
+        "another engine has taken this run over",
+        where=f"run {run}",
+        expected=expected,
+        got=got,
+        hint="This engine stops; nothing of this step was recorded.",
+    )
+
+
+def _refuse_unknown_runs(connection: Connection, feature: str, known: int | None) -> None:
+    """Raise Fenced when another engine has started a run of `feature` since the caller counted them."""
+    if known is None:
+        return
+    rows = connection.execute(select(RUN.c.id).where(RUN.c.feature == feature)).all()
+    if len(rows) != known:
         raise Fenced(
-            "another engine has taken this run over",
-            where=f"run {old.run}",
-            expected=f"epoch {old.epoch} with {old.seq} entries",
-            got="a later state",
-            hint="This engine stops; nothing of this step was recorded.",
+            "another engine has started a run of this feature meanwhile",
+            where=f"feature {feature}",
+            expected=f"{known} runs",
+            got=f"{len(rows)}",
+            hint="This engine stops and has started nothing; look at the other with: engine status",
         )
 
 

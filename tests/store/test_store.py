@@ -98,6 +98,20 @@ def test_a_run_is_created_once_and_only_under_a_safe_name(store):
     assert [run.id for run in store.runs()] == ["r1"]
 
 
+def test_a_run_is_not_started_beside_one_that_the_engine_did_not_know_of(store):
+    with pytest.raises(Fenced, match="another engine has started a run of this feature"):
+        store.create_run("r2", feature="shop", bundle="0" * 64, at=AT, known_runs=0)
+    store.create_run("r2", feature="shop", bundle="0" * 64, at=AT, known_runs=1)
+    assert [run.id for run in store.runs()] == ["r1", "r2"]
+
+
+def test_a_run_is_not_taken_from_an_engine_that_came_in_between(store):
+    store.take_over("r1", at=LATER, known_epoch=1)
+    with pytest.raises(Fenced, match="another engine has taken this run over"):
+        store.take_over("r1", at=LATER, known_epoch=1)
+    assert store.run("r1").epoch == 2
+
+
 def test_the_newest_unfinished_run_of_a_feature_is_found(store):
     for run in ("r2", "r3"):
         store.create_run(run, feature="shop", bundle="0" * 64, at=AT)
