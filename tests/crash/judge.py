@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from engine.store import Run, Store
 from tests.crash import nursery
 from tests.crash.nursery import Started
 from tests.crash.project import BRANCH, RUN, Shape, git, shown
@@ -115,6 +116,15 @@ def report_of(root: Path) -> dict[str, Any] | None:
     return report
 
 
+def runs(root: Path) -> list[Run]:
+    """Return the runs of a project, oldest first; none when it has no database yet."""
+    home = root / ".engine"
+    if not (home / "engine.db").is_file():
+        return []
+    with Store.open(home / "engine.db", home=home, create=False, read_only=True) as store:
+        return store.runs()
+
+
 def _judge_effects(
     root: Path, shape: Shape, tally: Tally, what: str, report: dict[str, Any]
 ) -> None:
@@ -147,4 +157,6 @@ def _judge_merges(
         tally.bad("wrong", f"{what}: git says merged: {sorted(set(merged))}")
     commits = {line.split()[0] for line in history if len(line.split()) > 1}
     if commits != known:
-        tally.bad("wrong", f"{what}: git has {sorted(commits)}, the ledger {sorted(known)}")
+        ids = [run.id for run in runs(root)]
+        where = f"of runs {ids}: {report['run']}"
+        tally.bad("wrong", f"{what}: git has {sorted(commits)}, {where} {sorted(known)}")

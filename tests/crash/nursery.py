@@ -16,7 +16,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.crash import steps
@@ -54,19 +54,14 @@ class Started:
     errors: Path
     channel: socket.socket | None = None
     code: int | None = None
-    reaped: set[int] = field(default_factory=set)
 
     def has_ended(self) -> bool:
-        """Reap what has ended; tell whether the command itself has."""
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return self.code is not None
-            if pid == 0:
-                return self.code is not None
+        """Tell whether the command has ended, whatever it left behind."""
+        if self.code is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid == self.pid:
                 self.code = os.waitstatus_to_exitcode(status)
+        return self.code is not None
 
     def wait(self, limit_s: float = STUCK_S) -> bool:
         """Wait for the command; return False when it still runs after `limit_s`."""
@@ -157,7 +152,7 @@ def orphans(limit_s: float = ORPHANS_END_WITHIN_S) -> list[int]:
 
 
 def reap() -> None:
-    """Bury what has ended."""
+    """Bury what has ended. Only when every command has been waited for: their exit codes go too."""
     with contextlib.suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from tests.crash.campaigns import kills
+from tests.crash.campaigns import kills, takeover
 from tests.crash.judge import Tally
 from tests.crash.project import Nest
 
@@ -48,5 +48,11 @@ CAMPAIGNS: dict[str, Campaign] = {
         what="SIGKILL at the n-th fsync, rename or unlink: of the caller, the engine alone, or all",
         full=500,
         short=4,
+    ),
+    "takeovers": Campaign(
+        play=takeover.take_overs,
+        what="SIGSTOP, a second engine, SIGCONT: with the lock in place, or removed by somebody",
+        full=250,
+        short=2,
     ),
 }

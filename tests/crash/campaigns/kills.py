@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.crash import nursery
-from tests.crash.judge import Tally, finish
+from tests.crash.judge import Tally, finish, runs
 from tests.crash.nursery import STUCK_S, Started
 from tests.crash.project import BARRED, RUN, SHAPES, SOUND, Nest, Shape
 from tests.crash.steps import Step
@@ -192,7 +192,9 @@ def random_moments(nest: Nest, tally: Tally, rounds: Iterator[int]) -> None:
 
 
 def _kill_once(root: Path, tally: Tally, killer: Killer, what: str) -> bool:
-    """Run the feature under `killer`; return whether it struck."""
+    """Run the feature under `killer`; return whether it struck. A run that has ended is left alone."""
+    if any(run.is_finished for run in runs(root)):
+        return False
     killer.engine = nursery.start(root, *RUN, watched=True)
     if not killer.engine.watch(killer.rule, STUCK_S):
         tally.bad("stuck", f"{what}: while being watched: {killer.engine.said()}")
