@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 from engine.core.model import Job, Json, Variables
 from engine.errors import BpmnError, ContractError, DefinitionError
@@ -58,6 +58,9 @@ class World(Protocol):
     async def notify(self, job: Job, subject: str, text: str) -> Variables: ...
     async def write_report(self, job: Job, outcome: str) -> Variables: ...
     async def run_command(self, job: Job, command: str, timeout_s: int) -> Variables: ...
+    async def send_request(self, job: Job, request: Variables) -> Variables: ...
+    async def evaluate_decision(self, job: Job, decision: str, inputs: Variables) -> Variables: ...
+    async def check_policy(self, job: Job, policy: str, given: Variables) -> Variables: ...
     async def publish(
         self, job: Job, name: str, key: Json, variables: Variables, ttl_s: int
     ) -> Variables: ...
@@ -166,12 +169,16 @@ Handler = Callable[[Activation], Awaitable[Variables]]
 
 @dataclass(frozen=True, kw_only=True)
 class Header:
-    """A task header that a designer fills in: name, what it is for, choices if closed."""
+    """A task header that a designer fills in: name, what it is for, choices if closed.
+
+    `refers`: it names a decision or a policy, which then has to be among the definitions.
+    """
 
     name: str
     help: str
     required: bool = False
     choices: tuple[str, ...] = ()
+    refers: Literal["", "decision", "policy"] = ""
 
 
 @dataclass(frozen=True, kw_only=True)

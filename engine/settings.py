@@ -11,9 +11,9 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl, ValidationError, model_validator
 
 from engine.errors import UsageError
 
@@ -106,6 +106,25 @@ class SecuritySettings(_Section):
     level: Literal["minimal", "standard", "strict"] = "standard"
 
 
+class HttpSettings(_Section):
+    allow: tuple[str, ...] = Field(
+        default=(), description="Origins that `http.request` may ask; none without."
+    )
+    token_env: Mapping[str, str] = Field(
+        default_factory=dict,
+        description="Origin to the variable of the environment that holds its bearer token.",
+    )
+
+    @model_validator(mode="after")
+    def _are_origins(self) -> Self:
+        for text in (*self.allow, *self.token_env):
+            if text != (origin := origin_of(HttpUrl(text))):
+                raise ValueError(f"{text!r} is no origin; say {origin!r}")
+        if unknown := sorted(set(self.token_env) - set(self.allow)):
+            raise ValueError(f"token_env names {unknown[0]!r}, which is not in allow")
+        return self
+
+
 class WorkerSettings(_Section):
     command: Annotated[tuple[str, ...], Field(min_length=1)]
     env_allow: tuple[str, ...] = ()
@@ -134,6 +153,7 @@ class Settings(_Section):
     doctor: DoctorSettings = DoctorSettings()
     policy: PolicySettings = PolicySettings()
     security: SecuritySettings = SecuritySettings()
+    http: HttpSettings = HttpSettings()
     workers: Mapping[str, WorkerSettings] = Field(default_factory=dict)
     budgets: BudgetSettings = BudgetSettings()
     store: StoreSettings = StoreSettings()
@@ -156,6 +176,12 @@ class Project:
     home: Path
     settings: Settings
     origins: tuple[Origin, ...] = ()
+
+
+def origin_of(url: HttpUrl) -> str:
+    """Return scheme, host and port of `url` (RFC 6454, section 6.2)."""
+    is_usual = url.port == {"http": 80, "https": 443}[url.scheme]
+    return f"{url.scheme}://{url.host}" + ("" if is_usual else f":{url.port}")
 
 
 def find_project_root(start: Path) -> Path:

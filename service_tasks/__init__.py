@@ -5,10 +5,10 @@ point of that group. Modules here import nothing of the engine but `engine.handl
 """
 
 from engine.handlers import Handlers
-from service_tasks import checks, messages, people, plan, repository, task, worker
+from service_tasks import asking, checks, messages, people, plan, repository, task, worker
 
 handlers = Handlers()
-for module in (plan, task, worker, checks, repository, people, messages):
+for module in (plan, task, worker, checks, repository, people, messages, asking):
     handlers.join(module.handlers)
 
 __all__ = ["handlers"]

@@ -15,7 +15,7 @@ TIERS = (
     {"bpmn", "feel", "decisions"},
     {"core"},
     {"handlers", "settings", "git", "programs", "contracts", "shipped"},
-    {"workers", "plugins", "store", "workspaces", "policy", "ledger"},
+    {"workers", "plugins", "store", "workspaces", "policy", "ledger", "web"},
     {"runtime", "demo"},
     {"cli"},
 )

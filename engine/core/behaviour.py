@@ -370,16 +370,7 @@ def _ask_policy(x: Execution, token: Token, code: GatewayCode) -> None:
 
 def take_verdict(x: Execution, token: Token, verdict: Verdict) -> None:
     """Go on behind a policy gateway; `verdict` and `reasons` stay as variables."""
-    reasons: list[Json] = [
-        {
-            "code": reason.code,
-            "message": reason.message,
-            "path": reason.path,
-            "location": reason.location,
-        }
-        for reason in verdict.reasons
-    ]
-    answer: dict[str, Json] = {"verdict": verdict.ruling.value, "reasons": reasons}
+    answer = verdict.variables()
     x.propagate(token.outer, answer)
     x.set_local(token, answer)  # the conditions see this answer whatever a parallel branch writes
     token.is_prepared = True

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final, cast
 
 from engine import bpmn
@@ -87,6 +88,11 @@ class Definitions:
             raise BundleError(findings)
         return definitions
 
+    @cached_property
+    def packages(self) -> frozenset[str]:
+        """Names of the Rego packages that the policies have."""
+        return _packages(self.policies)
+
     def process(self, process_id: str) -> CompiledProcess:
         """Return the process of that id, or of the pool of that name. Raises DefinitionError when there is none."""
         found = self.processes.get(process_id) or self.processes.get(self.pools.get(process_id, ""))
@@ -124,7 +130,7 @@ def _loaded(
     processes = _processes(documents, findings)
     decisions = _decisions(files, findings)
     policies = _policies(files, findings)
-    packages = {name for text in policies.values() for name in _PACKAGE.findall(text)}
+    packages = _packages(policies)
     _check_references(processes, decisions, packages if needs_policies else None, findings)
     _check_call_cycles(processes, findings)
     definitions = Definitions(
@@ -220,10 +226,14 @@ def _with_ending(files: Mapping[str, bytes], ending: str) -> list[str]:
 # --- what diagrams refer to ---------------------------------------------------------------------------
 
 
+def _packages(policies: Mapping[str, str]) -> frozenset[str]:
+    return frozenset(name for text in policies.values() for name in _PACKAGE.findall(text))
+
+
 def _check_references(
     processes: Mapping[str, CompiledProcess],
     decisions: Mapping[str, Decision],
-    packages: set[str] | None,
+    packages: frozenset[str] | None,
     findings: list[Finding],
 ) -> None:
     for process in processes.values():
@@ -299,7 +309,7 @@ def _check_name(
     node: Node,
     name: Template,
     rule: str,
-    known: Mapping[str, object] | set[str],
+    known: Collection[str],
     findings: list[Finding],
 ) -> None:
     if name.is_feel or name.text in known:

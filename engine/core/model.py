@@ -66,6 +66,19 @@ class Verdict:
     bundle: str = ""
     duration_us: int = 0  #: observed; not part of what replay compares
 
+    def variables(self) -> Variables:
+        """Return {verdict, reasons[{code, message, path, location}]}, as conditions behind a gateway see it."""
+        reasons: list[Json] = [
+            {
+                "code": reason.code,
+                "message": reason.message,
+                "path": reason.path,
+                "location": reason.location,
+            }
+            for reason in self.reasons
+        ]
+        return {"verdict": self.ruling.value, "reasons": reasons}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:

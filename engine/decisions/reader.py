@@ -575,6 +575,7 @@ def _dialect(root: etree._Element) -> Dialect:
     exporter = root.get("exporter", "").lower()
     if exporter.startswith(("camunda", "dmn-js")):
         return "camunda"
-    if any("://camunda.org/schema/" in (uri or "") for uri in root.nsmap.values()):
+    namespaces = (*root.nsmap.values(), root.get("namespace"))
+    if any("://camunda.org/schema/" in (uri or "") for uri in namespaces):
         return "camunda"
     return "dmn"

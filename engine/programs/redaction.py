@@ -17,6 +17,7 @@ import base64
 import json
 import re
 from collections.abc import Iterable, Mapping
+from typing import Any
 from urllib.parse import quote, quote_plus
 
 _SHORTEST_SECRET = 6  # shorter values ("true", "8080") would blank out ordinary text
@@ -134,6 +135,14 @@ class Redactor:
         stream = self.stream()
         raw = text.encode("utf-8", "surrogateescape")
         return (stream.feed(raw) + stream.finish()).decode("utf-8", "surrogateescape")
+
+    def value(self, value: Any) -> Any:  # Any: JSON
+        """Return a JSON value with every text in it redacted."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, Mapping):
+            return {self.text(name): self.value(item) for name, item in value.items()}
+        return [self.value(item) for item in value] if isinstance(value, list | tuple) else value
 
     def redact(self, text: bytes) -> bytes:
         """Return `text`, which begins and ends at a safe place, with every secret replaced."""

@@ -31,10 +31,12 @@ def job_findings(
         for element in process.elements.values():
             node = element.node
             if isinstance(node, ServiceTask) and not node.job.type.is_feel:
-                yield from _of_task(node, handlers, delivers=delivers)
+                yield from _of_task(node, handlers, definitions, delivers=delivers)
 
 
-def _of_task(node: ServiceTask, handlers: Handlers, *, delivers: bool) -> Iterator[Finding]:
+def _of_task(
+    node: ServiceTask, handlers: Handlers, definitions: Definitions, *, delivers: bool
+) -> Iterator[Finding]:
     spec = handlers.find(node.job.type.text)
     if spec is None:
         near = get_close_matches(node.job.type.text, handlers.specs, n=3) or sorted(handlers.specs)
@@ -53,6 +55,7 @@ def _of_task(node: ServiceTask, handlers: Handlers, *, delivers: bool) -> Iterat
             "Start the bundle with `engine run --feature NAME`, or choose another job type.",
         )
     yield from _of_headers(node, spec)
+    yield from _of_references(node, spec, definitions)
 
 
 def _of_headers(node: ServiceTask, spec: HandlerSpec) -> Iterator[Finding]:
@@ -72,6 +75,21 @@ def _of_headers(node: ServiceTask, spec: HandlerSpec) -> Iterator[Finding]:
                 "header-choice",
                 f'says "{header.name}" = "{given[header.name]}", which {spec.type} does not know',
                 f"Choose one of {', '.join(header.choices)}.",
+            )
+
+
+def _of_references(
+    node: ServiceTask, spec: HandlerSpec, definitions: Definitions
+) -> Iterator[Finding]:
+    known = {"decision": definitions.decisions.keys(), "policy": definitions.packages}
+    for header in spec.headers:
+        name = node.job.headers.get(header.name)
+        if header.refers and name is not None and name not in known[header.refers]:
+            yield _finding(
+                node,
+                f"unknown-{header.refers}",
+                f"asks for {header.refers} {name}, which is not there",
+                f"There is {', '.join(sorted(known[header.refers])) or 'none'}.",
             )
 
 

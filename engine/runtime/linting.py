@@ -9,6 +9,7 @@ from engine.bpmn import BpmnDefinitionError
 from engine.bpmn.lint import Outputs, Surroundings, lint, lint_file
 from engine.bpmn.model import Finding
 from engine.core.definitions import Decision, Definitions
+from engine.decisions import analyse
 from engine.decisions.model import DecisionTable, HitPolicy, Text
 from engine.feel import FeelError, evaluate
 from engine.handlers import Handlers
@@ -22,6 +23,7 @@ def lint_findings(definitions: Definitions, handlers: Handlers) -> Iterator[Find
         gives={name: spec.gives for name, spec in handlers.specs.items()},
         decisions={id_: outputs(decision) for id_, decision in definitions.decisions.items()},
     )
+    yield from _of_decisions(definitions)
     yield from lint((process.model for process in definitions.processes.values()), surroundings)
 
 
@@ -30,6 +32,22 @@ def file_findings(files: Mapping[str, bytes]) -> Iterator[Finding]:
     for path in sorted(path for path in files if path.endswith(".bpmn")):
         with suppress(BpmnDefinitionError):  # refused as a whole, and said already
             yield from lint_file(files[path], path)
+
+
+def _of_decisions(definitions: Definitions) -> Iterator[Finding]:
+    """Yield what is wrong with the tables: a name that is nowhere would be null, and no rule would match."""
+    models = {decision.file: decision.model for decision in definitions.decisions.values()}
+    for file, model in models.items():
+        for found in analyse(model):
+            yield Finding(
+                file=file,
+                line=found.line,
+                severity=found.severity,
+                rule=found.rule,
+                element=found.element,
+                message=found.message,
+                hint=found.hint,
+            )
 
 
 def outputs(decision: Decision) -> Outputs:

@@ -444,7 +444,7 @@ class TaskWorld(GeneralWorld):
             trailers={
                 "Engine-Run": self.run,
                 **trailers,
-                "Engine-Bundle": f"sha256:{self._site.bundle}",
+                "Engine-Bundle": f"sha256:{self._site.definitions.digest}",
             },
             at=self._clock.now().replace(microsecond=0),
         )

@@ -25,6 +25,9 @@ _COLOURS: Final = {  #: area of a job type → colour of its icon
     "repository": "#a13d3d",
     "people": "#7a7a1a",
     "message": "#7a7a1a",
+    "http": "#b8641e",
+    "decision": "#1f6fb2",
+    "policy": "#1f6fb2",
     "report": "#555555",
 }
 

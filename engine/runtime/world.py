@@ -8,8 +8,10 @@ Each method may run again with the same job key after a kill: what was done is f
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +19,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from engine.contracts import Contracts
+from engine.core.definitions import Definitions
 from engine.core.model import Job, Json, Variables, Verdict
+from engine.errors import DefinitionError
 from engine.ledger import Draft, EntryType, Sealed, note
 from engine.plugins import Plugins
 from engine.programs import (
@@ -27,12 +31,14 @@ from engine.programs import (
     clean_environment,
     run_program,
 )
-from engine.runtime.conductor import Clock
+from engine.runtime.conductor import Clock, Judge
 from engine.runtime.forms import OUTPUT_TAIL_BYTES, policy_settings, program_result
 from engine.runtime.recorder import Recorder
 from engine.settings import Settings
 from engine.store import Change
+from engine.web import Request, Web
 
+A = TypeVar("A")
 T = TypeVar("T")
 
 
@@ -45,7 +51,8 @@ class Site:
     home: Path
     root: Path
     settings: Settings
-    bundle: str  #: digest of the definitions
+    definitions: Definitions
+    judge: Judge
     lock_fd: int | None
     contracts: Contracts
     plugins: Plugins
@@ -100,6 +107,38 @@ class GeneralWorld:
     async def run_command(self, job: Job, command: str, timeout_s: int) -> Variables:
         """Return {command: {result, exit_code, reason, output}}; run in the project's folder."""
         return {"command": await self._program(job, command, self._site.root, timeout_s)}
+
+    async def send_request(self, job: Job, request: Variables) -> Variables:
+        """Return {status, headers, body} of the answer; the world outside sees the job's key, and may see it twice."""
+        http = self._site.settings.http
+        tokens = {
+            origin: os.environ[name]
+            for origin, name in http.token_env.items()
+            if name in os.environ
+        }
+        wanted = Request(**request, key=job.key)  # type: ignore[arg-type]  # the handler has checked the shape
+        answer = await in_background(Web(http.allow, tokens).send, wanted)
+        return {
+            "status": answer.status,
+            "headers": dict(answer.headers),
+            "body": self._redact.value(answer.body),
+        }
+
+    async def evaluate_decision(self, job: Job, decision: str, inputs: Variables) -> Variables:
+        """Return how `decision` was answered, its answer as `value`, and the digest of its file as `definition`."""
+        found = self._site.definitions.decisions.get(decision)
+        if found is None:
+            raise DefinitionError(f"the bundle has no decision {decision!r}", where=job.element)
+        record, wrong = found.explain(inputs)
+        if wrong:
+            raise DefinitionError(
+                f"decision {decision} contradicts itself: {wrong}", where=job.element
+            )
+        return {**record, "definition": found.digest}
+
+    async def check_policy(self, job: Job, policy: str, given: Variables) -> Variables:
+        """Return {verdict, reasons} of a package; anything but `pass` is closed."""
+        return (await self._site.judge(policy, given, self._clock.now())).variables()
 
     async def write_report(self, job: Job, outcome: str) -> Variables:
         """Return {outcome}; the report itself is written from the ledger when the run has ended."""
@@ -178,6 +217,27 @@ def _worker_variables(settings: Settings) -> tuple[str, ...]:
     """Return the names of this process's variables that some worker is given: what it may write into its files."""
     allow = [rule for worker in settings.workers.values() for rule in worker.env_allow]
     return allowed_names(allow, os.environ)
+
+
+async def in_background(function: Callable[[A], T], argument: A) -> T:
+    """Return what `function` returns, from a thread that nobody waits for when this wait is cancelled."""
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[T] = loop.create_future()
+
+    def settle(act: Callable[[Any], None], value: Any) -> None:  # Any: the answer or the error
+        if not answer.done():
+            act(value)
+
+    def work() -> None:
+        try:
+            told: tuple[Callable[[Any], None], Any] = (answer.set_result, function(argument))
+        except Exception as error:  # raised where it is waited for
+            told = (answer.set_exception, error)
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(settle, *told)
+
+    threading.Thread(target=work, name=function.__name__, daemon=True).start()
+    return await answer
 
 
 def _append_line(path: Path, line: str) -> None:
