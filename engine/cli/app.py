@@ -40,7 +40,7 @@ configure.register(app)
 
 
 def _add_groups() -> None:
-    from engine.cli import decision, ledger, plugin, policy, process
+    from engine.cli import comparing, decision, ledger, plugin, policy, process
 
     for name, module, text in (
         ("ledger", ledger, "Verify, read and export the ledger."),
@@ -51,6 +51,7 @@ def _add_groups() -> None:
     ):
         app.add_typer(module.app, name=name, help=text)
     process.app.command("run")(running.run_process)
+    process.app.command("diff")(comparing.diff)
 
 
 _add_groups()
