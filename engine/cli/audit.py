@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from engine.cli import show
 from engine.cli.common import HERE, AsJson, ProjectFolder, RunOption, open_engine
 from engine.cli.replaying import replay
+
+if TYPE_CHECKING:
+    from engine.runtime.changes import Change
+    from engine.runtime.nearest import Nearest
 
 
 def register(app: typer.Typer) -> None:
@@ -23,7 +27,7 @@ def why(
     run_id: RunOption = None,
     as_json: AsJson = False,
 ) -> int:
-    """Say why a task was merged or not: path, table rows, policy reasons, check output."""
+    """Say why a task was merged or not: path, table rows, policy rules, check output, and what would have merged it."""
     from engine.runtime.why import explain_task
 
     engine = open_engine(project)
@@ -44,9 +48,11 @@ def why(
                         "kind": step.kind,
                         "text": step.text,
                         "details": list(step.details),
+                        "evidence": dict(step.evidence),
                     }
                     for step in found.steps
                 ],
+                "nearest": None if found.nearest is None else _nearest_json(found.nearest),
             },
         )
         return 0
@@ -56,4 +62,52 @@ def why(
         show.line(f"{step.seq:>6}  {step.kind:<9} {show.plain(step.text)}")
         for detail in step.details:
             show.line(f"{'':17} {show.plain(detail)}")
+    if found.nearest is not None:
+        _tell_nearest(found.nearest)
     return 0
+
+
+def _nearest_json(nearest: Nearest) -> dict[str, Any]:  # Any: JSON members
+    return {
+        "outcome": nearest.outcome,
+        "changes": [_change(change) for change in nearest.changes],
+        "others": [[_change(change) for change in changes] for changes in nearest.others],
+        "reason": nearest.reason,
+        "courses": nearest.tried,
+    }
+
+
+def _change(change: Change) -> dict[str, Any]:  # Any: JSON members
+    return {
+        "kind": change.kind,
+        "seq": change.seq,
+        "element": change.element,
+        "text": change.text,
+        "pointer": change.pointer,
+        "recorded": change.recorded,
+        "wanted": change.wanted,
+    }
+
+
+def _tell_nearest(nearest: Nearest) -> None:
+    if nearest.outcome == "none":
+        show.line(f"nearest change that would merge: none found: {show.plain(nearest.reason)}")
+        return
+    show.line(
+        "nearest change that would merge:"
+        if nearest.outcome == "merged"
+        else "nearest change, as far as the record reaches:"
+    )
+    for change in nearest.changes:
+        at = f"{change.seq:>6}  " if change.seq else " " * 8
+        was = f" (recorded: {_short(change.recorded)})" if change.recorded else ""
+        show.line(f"{at}{change.kind:<9} {show.plain(change.text + was)}")
+    if nearest.reason:
+        show.line(f"{'':17} {show.plain(nearest.reason)}")
+    for changes in nearest.others:
+        show.line(f"{'':8}or: {show.plain('; and '.join(change.text for change in changes))}")
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 100 else f"{text[:99]}…"

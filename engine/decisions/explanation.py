@@ -36,7 +36,9 @@ def show(value: Value) -> str:
         return "{" + ", ".join(f"{k}: {show(v)}" for k, v in found.items()) + "}"
     if isinstance(found, list):
         return "[" + ", ".join(map(show, found)) + "]"
-    return {None: "null", True: "true", False: "false"}.get(found, str(found))
+    if found is None or isinstance(found, bool):
+        return {None: "null", True: "true", False: "false"}[found]
+    return str(found)
 
 
 class Outcome(StrEnum):

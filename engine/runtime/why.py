@@ -1,23 +1,38 @@
-"""Why a task is where it is: path, table rows, policy reasons, gate output, from the ledger alone."""
+"""Why a task is where it is, from the ledger alone: path, table rows with the values that met their cells, policy rules and
+reasons, gate output, verdicts; and the nearest change of facts that would have merged it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from engine.core.definitions import Definitions
 from engine.core.model import (
     BpmnErrorThrown,
     DecisionEvaluated,
     ElementCompleted,
+    Event,
     IncidentRaised,
     JobFailed,
+    Json,
+    Ruling,
+    Verdict,
     VerdictGiven,
     VerdictRequested,
 )
-from engine.errors import UsageError
+from engine.errors import DefinitionError, UsageError
 from engine.ledger import Entry, EntryType, read_turn
-from engine.store import Store
+from engine.policy import PolicySet
+from engine.policy.backends import RegoError
+from engine.policy.study import explain as study
+from engine.runtime.nearest import NEVER_BEGUN, Nearest, nearest_change
+from engine.runtime.proof import Book, Verified, recorded_definitions
+from engine.runtime.rows import matched_rows
+from engine.store import Store, TaskRow
+
+_OVER = {"failed", "quarantined", "blocked"}
 
 _BODIES = {
     EntryType.GATE_FINISHED,
@@ -39,16 +54,20 @@ class Step:
     kind: str  #: path, decision, policy, worker, work, check, verdict, merge, failure, incident
     text: str
     details: tuple[str, ...] = ()
+    evidence: Mapping[str, Json] = field(
+        default_factory=dict
+    )  #: the same for programs, where there is more to say
 
 
 @dataclass(frozen=True, kw_only=True)
 class Explanation:
-    """All that decided about a task, in order; `wave` is the instance that would have merged it."""
+    """All that decided about a task, in order. `nearest` is None for a task that is merged or still under way."""
 
     task: str
     state: str
     reason: str
     steps: tuple[Step, ...]
+    nearest: Nearest | None = None
 
 
 def explain_task(store: Store, run: str, task: str) -> Explanation:
@@ -75,50 +94,133 @@ def explain_task(store: Store, run: str, task: str) -> Explanation:
         and commits & set(_body(entry)["subject"]["sources"])
     }
     steps: list[Step] = []
+    teller = _Teller(recorded_definitions(store, run))
     for entry in entries:
         if entry.type is EntryType.INSTANCE_TURN:
             if entry.task == task or entry.instance in waves:
-                steps.extend(_turn_steps(entry))
+                steps.extend(teller.turn(entry))
         elif entry.type in _BODIES and _concerns(entry, task, commits | subjects):
             steps.append(_body_step(entry))
-    reason = str(row.body.get("reason") or "")
-    return Explanation(task=task, state=row.state, reason=reason, steps=tuple(steps))
+    nearest = None
+    if row.state in _OVER or (row.state != "merged" and store.run(run).is_finished):
+        nearest = _nearest(store, run, teller.definitions, row)
+    return Explanation(
+        task=task,
+        state=row.state,
+        reason=str(row.body.get("reason") or ""),
+        steps=tuple(steps),
+        nearest=nearest,
+    )
 
 
-def _turn_steps(entry: Entry) -> Iterator[Step]:
-    turn = read_turn(entry)
-    match turn.fact:
-        case VerdictGiven(request=request, verdict=verdict):
+def _nearest(store: Store, run: str, definitions: Definitions, task: TaskRow) -> Nearest:
+    row = store.run(run)
+    book = Book(
+        run=run,
+        verified=Verified(entries=row.entries, head=row.head.hex()),
+        definitions=definitions,
+        entries=lambda: store.entries(run),
+    )
+    with closing(PolicySet.load(definitions.policies)) as policies:
+        found = nearest_change(book, policies, task.task)
+    missing = ", ".join(f"{row.task} ({row.state})" for row in _not_merged_before(store, run, task))
+    if found.reason == NEVER_BEGUN and missing:
+        return replace(found, reason=f"{NEVER_BEGUN}; before it, not merged: {missing}")
+    return found
+
+
+def _not_merged_before(store: Store, run: str, task: TaskRow) -> list[TaskRow]:
+    """Return the tasks of earlier waves that are not merged."""
+    wave = task.body.get("wave")
+    return [
+        row
+        for row in store.tasks(run)
+        if row.state != "merged"
+        and isinstance(number := row.body.get("wave"), int)
+        and isinstance(wave, int)
+        and number < wave
+    ]
+
+
+class _Teller:
+    """Tells turns as steps, under the definitions of their run."""
+
+    def __init__(self, definitions: Definitions) -> None:
+        self.definitions = definitions
+        self._requests: dict[tuple[str, str], VerdictRequested] = {}
+
+    def turn(self, entry: Entry) -> Iterator[Step]:
+        turn = read_turn(entry)
+        match turn.fact:
+            case VerdictGiven(request=request, verdict=verdict):
+                yield self._verdict(entry, request, verdict)
+            case BpmnErrorThrown(job=job, code=code, message=message):
+                told = f"{_element(job)}: {code}: {message}"
+                yield Step(seq=entry.seq, kind="failure", text=told)
+            case JobFailed(job=job, failure=failure):
+                told = f"{_element(job)}: {failure.message}"
+                yield Step(seq=entry.seq, kind="failure", text=told)
+            case _:
+                pass
+        path = [event.element for event in turn.events if isinstance(event, ElementCompleted)]
+        if path:
             yield Step(
-                seq=entry.seq,
-                kind="policy",
-                text=f"gateway {request.partition('#')[0]}: {verdict.ruling}",
-                details=tuple(f"{reason.code}: {reason.message}" for reason in verdict.reasons),
+                seq=entry.seq, kind="path", text=" → ".join(path), evidence={"elements": path}
             )
-        case BpmnErrorThrown(job=job, code=code, message=message):
-            yield Step(seq=entry.seq, kind="failure", text=f"{_element(job)}: {code}: {message}")
-        case JobFailed(job=job, failure=failure):
-            yield Step(seq=entry.seq, kind="failure", text=f"{_element(job)}: {failure.message}")
-        case _:
-            pass
-    path = [event.element for event in turn.events if isinstance(event, ElementCompleted)]
-    if path:
-        yield Step(seq=entry.seq, kind="path", text=" → ".join(path))
-    for event in turn.events:
+        for event in turn.events:
+            yield from self._event(entry, event)
+
+    def _event(self, entry: Entry, event: Event) -> Iterator[Step]:
         match event:
             case DecisionEvaluated():
+                rows = matched_rows(event, self.definitions)
                 yield Step(
                     seq=entry.seq,
                     kind="decision",
                     text=f"{event.decision} answered {_flat(event.value)}",
-                    details=tuple(_rules(event.record)),
+                    details=tuple(line for row in rows for line in row.lines()),
+                    evidence={
+                        "element": event.element,
+                        "decision": event.decision,
+                        "value": event.value,
+                        "rows": [row.to_json() for row in rows],
+                    },
                 )
             case VerdictRequested(package=package, element=element):
+                self._requests[entry.instance, event.request] = event
                 yield Step(seq=entry.seq, kind="policy", text=f"{element} asks policy {package}")
             case IncidentRaised(code=code, message=message):
                 yield Step(seq=entry.seq, kind="incident", text=f"{code}: {message}")
             case _:
                 pass
+
+    def _verdict(self, entry: Entry, request: str, verdict: Verdict) -> Step:
+        asked = self._requests.get((entry.instance, request))
+        rules = self._rules(asked) if asked and verdict.ruling is Ruling.FAIL else []
+        reasons = [f"{reason.code}: {reason.message}" for reason in verdict.reasons]
+        return Step(
+            seq=entry.seq,
+            kind="policy",
+            text=f"gateway {_element(request)}: {verdict.ruling}",
+            details=(*reasons, *(f"rule {rule}" for rule in rules)),
+            evidence={
+                "element": _element(request),
+                "package": asked.package if asked else "",
+                "ruling": verdict.ruling.value,
+                "reasons": [
+                    {"code": r.code, "message": r.message, "path": r.path} for r in verdict.reasons
+                ],
+                "rules": list(rules),
+            },
+        )
+
+    def _rules(self, asked: VerdictRequested) -> list[str]:
+        """Return file:line of the rules that deny the recorded input, asked again under the recorded policies."""
+        try:
+            told = study(self.definitions.policies, asked.package, asked.input)
+        except (DefinitionError, RegoError):
+            return []  # another engine judged, which knows what the embedded one does not
+        return [f"{file}:{rule.first}" for file, rule in told.rules if rule.name == "deny"]
 
 
 def _body_step(entry: Entry) -> Step:
@@ -168,19 +270,6 @@ def _concerns(entry: Entry, task: str, commits: set[str]) -> bool:
     subject = body.get("subject")
     named = subject["commit"] if isinstance(subject, Mapping) else body.get("commit")
     return entry.task == task or named in commits or task in (body.get("tasks") or ())
-
-
-def _rules(record: Any) -> Iterator[str]:
-    """Yield a line for each matched rule of a decision record, with its annotation."""
-    decisions = record.get("decisions", ()) if isinstance(record, Mapping) else ()
-    for decision in decisions:
-        for rule in decision.get("rules", ()) or decision.get("matched_rules", ()):
-            notes = rule.get("annotations") or ()
-            said = notes.values() if isinstance(notes, Mapping) else notes
-            why = "; ".join(str(note) for note in said if note)
-            yield f"{decision.get('name') or decision.get('id')}, row {rule.get('row')}: {why}".rstrip(
-                ": "
-            )
 
 
 def _element(job: str) -> str:
