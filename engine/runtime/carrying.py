@@ -102,10 +102,10 @@ class Carrying:
             self.on_start(conductor, self.run)
         try:
             conductor.rebuild()
-            if conductor.is_empty():
-                await conductor.start(self.work.process, self.work.variables(self.run))
-            else:
+            if conductor.has_begun():
                 await conductor.resume()
+            else:
+                await conductor.start(self.work.process, self.work.variables(self.run))
             ended = await self._within_time(conductor)
             if ended.state in {"completed", "failed", "cancelled"}:
                 await world.finish(self.work.status(ended))

@@ -59,7 +59,7 @@ from engine.errors import BpmnError, ContractError, DefinitionError, IntegrityEr
 from engine.handlers import Activation, DeliveryWorld, Handlers, World
 from engine.ledger import Draft, event_to_json, turn
 from engine.runtime.mail import Asked, Mail
-from engine.runtime.pending import Open, Waiting, local_key, waiting_in
+from engine.runtime.pending import Open, Waiting, local_key, root_end, waiting_in
 from engine.runtime.recorder import Recorder
 from engine.store import Change, CommandTaken, InstanceClosed, InstanceOpened
 
@@ -165,6 +165,9 @@ class Conductor:
         """Rebuild every open instance from its recorded facts. Raises IntegrityError when events come out otherwise."""
         store = self._recorder.store
         rows = store.open_instances(self._run)
+        ended = None if rows else root_end(store, self._run)
+        if ended is not None:
+            self._ended = _end_of(ended)
         for row in rows:
             for recorded in store.facts(self._run, row.instance):
                 events = self._advance(row.instance, recorded.fact) or ()
@@ -189,9 +192,9 @@ class Conductor:
             for key, due in opened.timers.items():
                 heapq.heappush(self._due, (due, instance, key))
 
-    def is_empty(self) -> bool:
-        """Return whether no instance is open: after `rebuild`, a run that never began."""
-        return not self._open
+    def has_begun(self) -> bool:
+        """Return whether there is, after `rebuild`, an instance to go on with or an end that was reached."""
+        return bool(self._open) or self._ended is not None
 
     async def resume(self) -> None:
         """After `rebuild`: ask again for everything that is open."""
@@ -397,9 +400,7 @@ class Conductor:
         changes.append(InstanceClosed(instance=instance, state=event.state))
         changes.extend(self._witness.ended_changes(opened.process, event.variables))
         if not opened.parent:
-            self._ended = Ended(
-                state=event.state, variables=event.variables, code=event.code, message=event.message
-            )
+            self._ended = _end_of(event)
             return
         if opened.parent in self._open:
             queue.append(
@@ -609,6 +610,12 @@ class Conductor:
             task.cancel()
         if running:
             await asyncio.gather(*running, return_exceptions=True)
+
+
+def _end_of(event: InstanceEnded) -> Ended:
+    return Ended(
+        state=event.state, variables=event.variables, code=event.code, message=event.message
+    )
 
 
 def _failure(error: Exception) -> Failure:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from engine.core.model import (
+    ROOT_INSTANCE,
     BpmnErrorThrown,
     ChildCancelled,
     ChildEnded,
@@ -19,6 +20,7 @@ from engine.core.model import (
     IncidentCancelled,
     IncidentRaised,
     IncidentResolved,
+    InstanceEnded,
     InstanceStarted,
     Job,
     JobCancelled,
@@ -40,6 +42,13 @@ from engine.core.model import (
     VerdictRequested,
 )
 from engine.store import Store
+
+
+def root_end(store: Store, run: str) -> InstanceEnded | None:
+    """Return how the root instance of `run` ended, from its recorded turns; None while it is open."""
+    turns = reversed(store.facts(run, ROOT_INSTANCE))
+    events = (event for turn in turns for event in turn.events)
+    return next((event for event in events if isinstance(event, InstanceEnded)), None)
 
 
 @dataclass

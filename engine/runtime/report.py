@@ -9,9 +9,9 @@ from typing import Any
 
 import orjson
 
-from engine.core.model import ROOT_INSTANCE, InstanceEnded, Json
+from engine.core.model import Json
 from engine.ledger import Entry, EntryType
-from engine.runtime.pending import look, waiting_in
+from engine.runtime.pending import look, root_end, waiting_in
 from engine.store import Store
 
 _TYPES = (
@@ -49,15 +49,7 @@ def write_report(place: Path, report: Mapping[str, Any]) -> None:
 def build_process_report(store: Store, run: str) -> dict[str, Json]:
     """Return how a run of a process alone stands (contract process-run.v1)."""
     row = store.run(run)
-    ended = next(
-        (
-            event
-            for turn in reversed(store.facts(run, ROOT_INSTANCE))
-            for event in turn.events
-            if isinstance(event, InstanceEnded)
-        ),
-        None,
-    )
+    ended = root_end(store, run)
     return {
         "schema": "engine.process-run/v1",
         "run": run,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -88,6 +90,32 @@ def test_an_incident_waits_for_a_person_and_is_tried_again(place: Project) -> No
     place.engine("resolve", "Try", "--var", 'command="echo done"')
     ended = place.engine("resume", run, "--json")
     assert (ended.code, ended.json["status"]) == (0, "completed")
+
+
+KILLED_AT_THE_END = """
+import os, sys
+from engine.cli import main
+from engine.runtime.carrying import Carrying
+
+async def die(*_):
+    os._exit(9)
+
+Carrying._record_end = die
+main(sys.argv[1:])
+"""
+
+
+def test_a_kill_between_the_end_of_the_process_and_that_of_the_run(place: Project) -> None:
+    (place.root / "short.bpmn").write_bytes(draw("start s\nend e\ns -> e"))
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED_AT_THE_END, "process", "run", "short.bpmn", "--var", "n=1"],
+        cwd=place.root,
+        check=False,
+    )
+    assert killed.returncode == 9
+    ended = place.engine("resume", "--json")
+    assert (ended.code, ended.json["status"], ended.json["variables"]) == (0, "completed", {"n": 1})
+    assert place.engine("replay").code == 0
 
 
 @pytest.mark.parametrize(

@@ -169,7 +169,9 @@ def test_whatever_is_other_is_said(name: str) -> None:
     (process,) = bpmn.read(shipped(name), name).processes
     tried = 0
     for number, (path, changed) in enumerate(mutants(process)):
-        if number % 3 or "properties[" in path:  # every third: fields repeat; policies are read from properties
+        if (
+            number % 3 or "properties[" in path
+        ):  # every third: fields repeat; policies are read from properties
             continue
         other = with_digest(changed)
         if other.digest == process.digest or _is_torn(changed):
