@@ -64,7 +64,7 @@ class Repository:
         trusted = trusted_folders(git, user_repository)
         if trusted:
             git = Git(lock_fd=lock_fd, global_config=_write_trust(home, trusted))
-        user = UserRepository(git, user_repository.resolve())
+        user = UserRepository(git, user_repository.resolve(), home)
         if trusted:  # a fetch asks about the git folder itself, where all else asks about the folder above it
             _write_trust(home, [*trusted, str(user.git_dir)])
         vault = Vault(git, home / "vault.git", user.object_format)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from engine.workspaces.model import Published
 from engine.workspaces.vault import fetch
 
 QUARANTINE = "engine-quarantine"
+_LIVE_LOCK_S = 1.0  #: far longer than a git that lives holds the lock of one branch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,9 +32,13 @@ class Head:
 class UserRepository:
     """The repository that the engine works for."""
 
-    def __init__(self, git: Git, folder: Path) -> None:
-        """Open the repository that git finds from `folder`. Raises UsageError when there is none."""
+    def __init__(self, git: Git, folder: Path, home: Path) -> None:
+        """Open the repository that git finds from `folder`, for the engine home `home`.
+
+        Raises UsageError when there is none.
+        """
         self._git = git
+        self._notes = home / "publishing"
         self._place = Place(folder=folder)
         found = self._discover(folder)
         self.git_dir = Path(
@@ -78,17 +84,51 @@ class UserRepository:
         before = self.branch(branch)
         if before == commit:
             return Published(branch=branch, commit=commit, state="current")
-        try:
-            fetch(
-                self._git,
-                Place(git_dir=self.git_dir),
-                source,
-                [f"{revision}:refs/heads/{branch}"],
-            )
-        except GitError as error:
-            reason = self._why_refused(branch, before, commit, error)
+        failure = self._fetch_branch(branch, source, revision)
+        if failure is not None and self._remove_left_lock(branch):  # a git that was killed alone
+            failure = self._fetch_branch(branch, source, revision)
+        if failure is not None:
+            reason = self._why_refused(branch, before, commit, failure)
             return Published(branch=branch, commit=before, state="refused", reason=reason)
         return Published(branch=branch, commit=commit, state="moved")
+
+    def _fetch_branch(self, branch: str, source: Path, revision: str) -> GitError | None:
+        """Fetch `revision` into `branch`; return why it failed, or None.
+
+        A note in the engine home says that git is at work on the branch. It outlives a kill, and tells the next
+        engine that a lock on this branch is not the user's.
+        """
+        self._remove_left_lock(branch)
+        note, lock = self._note(branch), self._lock(branch)
+        is_foreign = lock.exists()
+        if not is_foreign:
+            note.parent.mkdir(parents=True, exist_ok=True)
+            note.touch()
+        try:
+            spec = f"{revision}:refs/heads/{branch}"
+            fetch(self._git, Place(git_dir=self.git_dir), source, [spec])
+        except GitError as error:
+            if not lock.exists():
+                note.unlink(missing_ok=True)
+            return error
+        note.unlink(missing_ok=True)
+        return None
+
+    def _remove_left_lock(self, branch: str) -> bool:
+        """Remove the lock of `branch` that a killed git of ours left; tell whether there was one."""
+        note, lock = self._note(branch), self._lock(branch)
+        if not (note.exists() and lock.exists()):
+            return False
+        time.sleep(_LIVE_LOCK_S)  # the user's own git may be at work on this very branch
+        lock.unlink(missing_ok=True)
+        note.unlink()
+        return True
+
+    def _note(self, branch: str) -> Path:
+        return self._notes / f"{branch}.note"
+
+    def _lock(self, branch: str) -> Path:
+        return self.git_dir / "refs" / "heads" / f"{branch}.lock"
 
     def fast_forward(self, branch: str, source: Path, ref: str, commit: str) -> Published:
         """Move `branch` forward to `commit`; when it is what is checked out here, move the files too.
@@ -185,6 +225,9 @@ class UserRepository:
                 f"branch {branch} is at {before[:12]}, which is not part of {commit[:12]}: somebody committed to it; "
                 "rename that branch, and the engine makes it anew"
             )
+        lock = self._lock(branch)
+        if lock.exists():
+            return f"branch {branch} is locked by {lock}; when no git is at work there, remove that file and run again"
         return error.got
 
     def _is_ancestor(self, commit: str, of: str) -> bool | None:

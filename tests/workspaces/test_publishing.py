@@ -77,6 +77,38 @@ class TestPublish:
         assert "refs/heads/engine" in answer.reason
 
 
+class TestLocks:
+    """A lock that our killed git left in the user's repository goes; any other stays and is named."""
+
+    @pytest.fixture
+    def lock(self, desk: Desk) -> Path:
+        lock = desk.project.root / ".git/refs/heads/engine/shop.lock"
+        lock.parent.mkdir(parents=True)
+        lock.touch()
+        return lock
+
+    def test_what_a_killed_git_of_the_engine_left_is_removed(
+        self, desk: Desk, merged: Candidate, lock: Path
+    ) -> None:
+        note = desk.project.home / "publishing/engine/shop.note"
+        note.parent.mkdir(parents=True)
+        note.touch()
+        assert desk.repository.publish(desk.base).state == "moved"
+        assert (lock.exists(), note.exists()) == (False, False)
+
+    def test_somebody_elses_lock_stays(self, desk: Desk, merged: Candidate, lock: Path) -> None:
+        assert desk.repository.publish(desk.base) == Published(
+            branch="engine/shop",
+            commit=None,
+            state="refused",
+            reason=f"branch engine/shop is locked by {lock}; when no git is at work there, "
+            "remove that file and run again",
+        )
+        assert lock.exists()
+        lock.unlink()
+        assert desk.repository.publish(desk.base).state == "moved"
+
+
 class TestPromote:
     """The user's own branch, only when asked for."""
 
