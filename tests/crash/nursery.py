@@ -11,6 +11,7 @@ import ctypes
 import importlib
 import os
 import pkgutil
+import shutil
 import signal
 import socket
 import sys
@@ -24,7 +25,8 @@ from tests.crash import steps
 STUCK_S = 30.0
 ORPHANS_END_WITHIN_S = 10.0
 ENVIRONMENT = {
-    "PATH": os.environ.get("PATH", os.defpath),
+    #: short, because every folder on it is one more announced attempt to start a program
+    "PATH": f"{os.path.dirname(shutil.which('git') or '/usr/bin/git')}:/usr/bin:/bin",
     "LANG": "C.UTF-8",
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_CONFIG_NOSYSTEM": "1",
@@ -111,9 +113,11 @@ def start(
     watched: bool = False,
     variables: Mapping[str, str] | None = None,
     log: str = "engine",
+    logs: Path | None = None,
 ) -> Started:
-    """Start `engine WORDS` in the project `root`; its output goes to files beside it."""
-    output, errors = root.parent / f"{log}.out", root.parent / f"{log}.err"
+    """Start `engine WORDS` in the project `root`; its output goes to files in `logs`, or beside the project."""
+    folder = logs or root.parent
+    output, errors = folder / f"{log}.out", folder / f"{log}.err"
     near, far = socket.socketpair() if watched else (None, None)
     pid = os.fork()
     if pid == 0:

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from tests.crash import nursery
 from tests.crash.nursery import ENVIRONMENT
 
 RUN = ("run", "--feature", "shop", "--json")
@@ -51,6 +53,14 @@ class Nest:
     @cached_property
     def _templates(self) -> dict[str, Path]:
         return {shape.name: make_project(self.folder / shape.name, shape) for shape in SHAPES}
+
+    @cached_property
+    def run_s(self) -> float:
+        """How long an undisturbed run takes here and now; random moments are drawn within it."""
+        with self.project(SOUND) as root:
+            started = time.monotonic()
+            nursery.call(root, *RUN)
+            return time.monotonic() - started
 
     @contextmanager
     def project(self, shape: Shape, at: Path | None = None) -> Iterator[Path]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from tests.crash.campaigns import kills, takeover
+from tests.crash.campaigns import disks, kills, takeover
 from tests.crash.judge import Tally
 from tests.crash.project import Nest
 
@@ -53,6 +53,31 @@ CAMPAIGNS: dict[str, Campaign] = {
         play=takeover.take_overs,
         what="SIGSTOP, a second engine, SIGCONT: with the lock in place, or removed by somebody",
         full=250,
+        short=2,
+    ),
+    "disk": Campaign(
+        play=disks.full_disk,
+        what="a full disk at every 4 KiB of a run (a small tmpfs)",
+        full=0,
+        short=1,
+        needs_root=True,
+    ),
+    "nospace": Campaign(
+        play=disks.no_space,
+        what="ENOSPC at the n-th write, link or rename of engine and git, once and lasting",
+        full=0,
+        short=2,
+    ),
+    "eio": Campaign(
+        play=disks.io_errors,
+        what="EIO at the n-th write or sync of engine and git, once and lasting",
+        full=0,
+        short=2,
+    ),
+    "locks": Campaign(
+        play=disks.locks,
+        what="locks that a killed git could have left, planted",
+        full=100,
         short=2,
     ),
 }

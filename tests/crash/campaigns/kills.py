@@ -180,7 +180,7 @@ def random_moments(nest: Nest, tally: Tally, rounds: Iterator[int]) -> None:
                 if kill and next(rounds, None) is None:
                     break
                 engine = nursery.start(root, *RUN)
-                delay_s, to_all = chance.uniform(0.0, 0.9), chance.random() < 0.5
+                delay_s, to_all = chance.uniform(0.0, 1.1) * nest.run_s, chance.random() < 0.5
                 if engine.wait(delay_s):
                     break
                 engine.kill(to_all=to_all)

@@ -25,7 +25,7 @@ def take_overs(nest: Nest, tally: Tally, rounds: Iterator[int]) -> None:
     for number in rounds:
         chance = random.Random(f"{tally.seed}/{tally.campaign}/{number}")
         shape = BARRED if chance.random() < 0.25 else SOUND
-        delay_s, to_all = chance.uniform(0.05, 0.7), chance.random() < 0.5
+        delay_s, to_all = chance.uniform(0.05, 1.0) * nest.run_s, chance.random() < 0.5
         without_lock, early = chance.random() < 0.8, chance.random() < 0.5
         what = (
             f"round {number} ({shape.name}): stopped {'with all' if to_all else 'alone'} after {delay_s:.3f} s, "
