@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -80,23 +81,48 @@ def show(
 
 @app.command()
 def export(
+    run: Annotated[
+        str | None, typer.Argument(help="Run id, or the start of one; the newest without.")
+    ] = None,
     project: ProjectFolder = HERE,
     run_id: RunOption = None,
-    format_: Annotated[str, typer.Option("--format", "-f", help="jsonl")] = "jsonl",
-    folder: Annotated[
+    format_: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            "-f",
+            help="jsonl, or opa-decision-log: the policy decisions for OPA's tools.",
+        ),
+    ] = "jsonl",
+    output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Folder to write; .engine/ledger/RUN without."),
+        typer.Option(
+            "--output",
+            "-o",
+            help="Folder of the ledger (.engine/ledger/RUN without), or file of the log (- or none: standard output).",
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Write a run's ledger, checkpoints and public key as files that `python -m engine.audit` verifies."""
+    """Write a run's ledger, checkpoints and public key as files that `python -m engine.audit` verifies.
+
+    With --format opa-decision-log: each policy decision as an event of OPA's decision log, a line of JSON, secrets masked.
+    """
+    if run and run_id and run != run_id:
+        raise UsageError("two runs are named", expected="one run", got=f"{run} and {run_id}")
+    if format_ not in ("jsonl", "opa-decision-log"):
+        raise UsageError(where=f"--format {format_}", expected="jsonl or opa-decision-log")
+    with _opened(project, run or run_id) as (store, found):
+        if format_ == "opa-decision-log":
+            return _export_decisions(store, found, output, as_json=as_json)
+        return _export_ledger(store, found, output, as_json=as_json)
+
+
+def _export_ledger(store: Store, run: Run, folder: Path | None, *, as_json: bool) -> int:
     from engine.ledger.export import Exporter
 
-    if format_ != "jsonl":
-        raise UsageError(where=f"--format {format_}", expected="jsonl")
-    with _opened(project, run_id) as (store, run):
-        target = folder or store.home / "ledger" / run.id
-        exporter = Exporter(target, lambda after: store.lines(run.id, after=after))
+    target = folder or store.home / "ledger" / run.id
+    exporter = Exporter(target, lambda after: store.lines(run.id, after=after))
     if as_json:
         body = {"run": run.id, "folder": str(target), "entries": exporter.seq}
         out.as_json("ledger-export", body)
@@ -104,6 +130,43 @@ def export(
         out.line(f"{exporter.seq} entries of run {run.id} are in {out.plain(target)}")
         out.line(f"verify them anywhere with: python -m engine.audit {out.plain(target)}")
     return 0
+
+
+def _export_decisions(store: Store, run: Run, file: Path | None, *, as_json: bool) -> int:
+    from engine import __version__
+    from engine.programs import Redactor
+    from engine.runtime.decision_log import decision_log
+
+    redactor = Redactor.of_environment(os.environ, os.environ)
+    lines = decision_log(store.entries(run.id), run=run.id, redactor=redactor, version=__version__)
+    if file is None or str(file) == "-":
+        events = list(lines)
+        if as_json:
+            body = {"run": run.id, "events": [json.loads(line) for line in events]}
+            out.as_json("decision-log", body)
+        else:
+            sys.stdout.write("".join(f"{line.decode()}\n" for line in events))
+        return 0
+    count = _write_lines(file, lines)
+    if as_json:
+        out.as_json("decision-log", {"run": run.id, "file": str(file), "decisions": count})
+    else:
+        out.line(f"{count} decisions of run {run.id} are in {out.plain(file)}")
+    return 0
+
+
+def _write_lines(file: Path, lines: Iterator[bytes]) -> int:
+    """Write the file in one step and return how many lines it has."""
+    written = [line + b"\n" for line in lines]
+    draft = file.with_name(f".{file.name}.new")
+    try:
+        draft.write_bytes(b"".join(written))
+        draft.replace(file)
+    except OSError as error:
+        raise UsageError(
+            "--output", expected="a file that can be written", got=f"{file}: {error.strerror}"
+        ) from error
+    return len(written)
 
 
 @contextmanager

@@ -152,7 +152,8 @@ def test_export_writes_what_the_independent_verifier_reads(project, tmp_path):
     [
         (["show", "--run", "three"], "run three: expected one run, but got one-1, two-2"),
         (["show", "--type", "x"], "--type x: expected one of checkpoint.signed"),
-        (["export", "--format", "xml"], "--format xml: expected jsonl"),
+        (["export", "--format", "xml"], "--format xml: expected jsonl or opa-decision-log"),
+        (["export", "a", "--run", "b"], "two runs are named: expected one run, but got a and b"),
         (["verify", "--checkpoint", "/nowhere"], "/nowhere: the checkpoint cannot be read"),
     ],
 )
