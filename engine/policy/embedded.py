@@ -53,12 +53,6 @@ class Embedded:
         """Return what answers questions in the calling thread, and in no other."""
         return Session(self._engine())
 
-    def measured_session(self) -> Session:
-        """Return a session that notes which lines are reached; it is slower."""
-        engine = self._engine()
-        engine.set_enable_coverage(True)
-        return Session(engine)
-
     def close(self) -> None:
         """Nothing is held open."""
 
@@ -71,6 +65,13 @@ class Embedded:
 def syntax_tree(modules: Mapping[str, str]) -> Tree:
     """Return what the engine reads in `modules`, good or not. Raises FindingsError for what it cannot read."""
     return orjson.loads(_compile(modules).get_ast_as_json())
+
+
+def session_of(modules: Mapping[str, str], *, measured: bool = False) -> Session:
+    """Return a session of policies that were found good before; a measured one notes which lines it reaches."""
+    engine = _compile(modules)
+    engine.set_enable_coverage(measured)
+    return Session(engine)
 
 
 class Session:

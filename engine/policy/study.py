@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from engine.core.model import Json, Ruling, Verdict
 from engine.policy import PolicySet, input_text
-from engine.policy.embedded import Embedded
+from engine.policy.embedded import Embedded, session_of, syntax_tree
 from engine.policy.spread import Body, Spread, Statement, spread
 from engine.policy.tree import module_of
 
@@ -89,6 +89,7 @@ class Explanation:
 def coverage(modules: Mapping[str, str]) -> tuple[FileCoverage, ...]:
     """Return what the tests in `modules` (path → text) reach of the other files. Raises DefinitionError, RegoError."""
     tests = {path for path, text in modules.items() if _TESTS.search(text)}
+    Embedded(modules, {})  # says what is wrong with them
     measured = _Measured(modules, [path for path in modules if path not in tests])
     for package in measured.packages(tests):
         measured.ask(package, "{}")
@@ -123,11 +124,11 @@ class _Measured:
     """Policies of which the files `paths` are measured with a statement a line."""
 
     def __init__(self, modules: Mapping[str, str], paths: list[str]) -> None:
-        found = [module_of(item) for item in Embedded(modules, {}).tree]
+        found = [module_of(item) for item in syntax_tree(modules)]
         self._package = {module.file: module.package.removeprefix("data.") for module in found}
         self._spread = {module.file: spread(module) for module in found if module.file in paths}
         texts = {path: one.text for path, one in self._spread.items()}
-        self._session = Embedded({**modules, **texts}, {}).measured_session()
+        self._session = session_of({**modules, **texts}, measured=True)
 
     def packages(self, paths: set[str]) -> list[str]:
         return sorted({self._package[path] for path in paths})
@@ -245,7 +246,7 @@ def _without(modules: Mapping[str, str], rules: list[tuple[str, Body]]) -> dict[
 def _deny(
     modules: Mapping[str, str], package: str, text: str
 ) -> list[dict[str, Any]]:  # Any: JSON of a policy
-    document = Embedded(modules, {}).session().document(package, text)
+    document = session_of(modules).document(package, text)
     found = document.get("deny") if isinstance(document, dict) else None
     return [item for item in found or () if isinstance(item, dict)]
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from engine.core.definitions import Definitions
@@ -153,7 +154,7 @@ class _Teller:
         turn = read_turn(entry)
         match turn.fact:
             case VerdictGiven(request=request, verdict=verdict):
-                yield self._verdict(entry, request, verdict)
+                yield self._verdict(entry, turn.fact.at, request, verdict)
             case BpmnErrorThrown(job=job, code=code, message=message):
                 told = f"{_element(job)}: {code}: {message}"
                 yield Step(seq=entry.seq, kind="failure", text=told)
@@ -194,9 +195,9 @@ class _Teller:
             case _:
                 pass
 
-    def _verdict(self, entry: Entry, request: str, verdict: Verdict) -> Step:
+    def _verdict(self, entry: Entry, at: datetime, request: str, verdict: Verdict) -> Step:
         asked = self._requests.get((entry.instance, request))
-        rules = self._rules(asked) if asked and verdict.ruling is Ruling.FAIL else []
+        rules = self._rules(asked, at) if asked and verdict.ruling is Ruling.FAIL else []
         reasons = [f"{reason.code}: {reason.message}" for reason in verdict.reasons]
         return Step(
             seq=entry.seq,
@@ -214,13 +215,13 @@ class _Teller:
             },
         )
 
-    def _rules(self, asked: VerdictRequested) -> list[str]:
+    def _rules(self, asked: VerdictRequested, at: datetime) -> list[str]:
         """Return file:line of the rules that deny the recorded input, asked again under the recorded policies."""
         try:
-            told = study(self.definitions.policies, asked.package, asked.input)
+            told = study(self.definitions.policies, asked.package, asked.input, at)
         except (DefinitionError, RegoError):
             return []  # another engine judged, which knows what the embedded one does not
-        return [f"{file}:{rule.first}" for file, rule in told.rules if rule.name == "deny"]
+        return [f"{rule.file}:{rule.line}" for rule in told.rules if rule.name == "deny"]
 
 
 def _body_step(entry: Entry) -> Step:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from engine.core.model import Ruling
-from engine.policy.embedded import Embedded
+from engine.policy.embedded import Embedded, session_of
 from engine.policy.spread import Spread, spread
 from engine.policy.study import FileCoverage, Place, RuleCoverage, coverage, explain
 from engine.policy.tree import module_of
@@ -252,7 +252,7 @@ def test_the_reference_implementation_reaches_the_same_denials(
     asked = {**given, "candidate": {"clean": True}, "d": "x" if "a" in given else 1}
     for package in ("p", "merge"):
         told = reference(tmp_path, package, asked)
-        session = Embedded({path: one.text for path, one in found.items()}, {}).measured_session()
+        session = session_of({path: one.text for path, one in found.items()}, measured=True)
         document = session.document(package, json.dumps(asked))
         here = {file["path"]: set(file["covered"]) for file in session.covered()["files"]}
         assert document == told.document
