@@ -58,6 +58,74 @@ class Frontier:
         return cls(size, tuple(peaks[start : start + HASH_BYTES] for start in parts))
 
 
+class Tree:
+    """A growing tree that keeps the hashes of its perfect subtrees: proofs need no leaf to be hashed again."""
+
+    def __init__(self) -> None:
+        self._levels: list[list[bytes]] = [[]]  # level k: subtrees over 2^k leaves, from the left
+
+    @property
+    def size(self) -> int:
+        """Number of leaves."""
+        return len(self._levels[0])
+
+    def append(self, leaf: bytes) -> None:
+        """Add a leaf hash."""
+        self._levels[0].append(leaf)
+        level = 0
+        while not len(self._levels[level]) & 1:
+            if level + 1 == len(self._levels):
+                self._levels.append([])
+            below = self._levels[level]
+            self._levels[level + 1].append(node_hash(below[-2], below[-1]))
+            level += 1
+
+    def root(self, size: int | None = None) -> bytes:
+        """Return the root over the first `size` leaves, all of them without."""
+        return self._subtree(0, self._within(size)) if self.size else EMPTY_ROOT
+
+    def inclusion(self, index: int, size: int | None = None) -> list[bytes]:
+        """Return what `inclusion_proof` returns for the first `size` leaves."""
+        return self._path(index, 0, self._within(size))
+
+    def consistency(self, old: int, size: int | None = None) -> list[bytes]:
+        """Return what `consistency_proof` returns: the first `size` leaves continue the first `old`."""
+        return self._growth(old, 0, self._within(size), whole=True)
+
+    def _within(self, size: int | None) -> int:
+        if size is not None and not 0 < size <= self.size:
+            raise ValueError(f"a tree of {self.size} has no earlier tree of {size}")
+        return self.size if size is None else size
+
+    def _subtree(self, start: int, size: int) -> bytes:
+        if not size & (size - 1) and not start % size:
+            return self._levels[size.bit_length() - 1][start // size]
+        split = _split(size)
+        return node_hash(self._subtree(start, split), self._subtree(start + split, size - split))
+
+    def _path(self, index: int, start: int, size: int) -> list[bytes]:
+        if not 0 <= index < size:
+            raise ValueError(f"leaf {index} is not in a tree of {size}")
+        if size == 1:
+            return []
+        split = _split(size)
+        right = (start + split, size - split)
+        if index < split:
+            return [*self._path(index, start, split), self._subtree(*right)]
+        return [*self._path(index - split, *right), self._subtree(start, split)]
+
+    def _growth(self, old: int, start: int, size: int, *, whole: bool) -> list[bytes]:
+        if not 0 < old <= size:
+            raise ValueError(f"a tree of {size} has no earlier tree of {old}")
+        if old == size:
+            return [] if whole else [self._subtree(start, size)]
+        split = _split(size)
+        right = (start + split, size - split)
+        if old <= split:
+            return [*self._growth(old, start, split, whole=whole), self._subtree(*right)]
+        return [*self._growth(old - split, *right, whole=False), self._subtree(start, split)]
+
+
 def leaf_hash(line: bytes) -> bytes:
     """Return the hash of the leaf of an entry's line."""
     return sha256(b"\x00" + line).digest()

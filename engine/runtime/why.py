@@ -221,7 +221,8 @@ class _Teller:
             told = study(self.definitions.policies, asked.package, asked.input, at)
         except (DefinitionError, RegoError):
             return []  # another engine judged, which knows what the embedded one does not
-        return [f"{rule.file}:{rule.line}" for rule in told.rules if rule.name == "deny"]
+        places = (place for denial in told.denials for place in denial.by if place.name == "deny")
+        return sorted({f"{place.file}:{place.line}" for place in places})
 
 
 def _body_step(entry: Entry) -> Step:

@@ -82,3 +82,20 @@ def test_there_is_no_proof_for_what_is_not_there():
         merkle.consistency_proof(2, leaves)
     assert not merkle.verify_inclusion(leaves[0], 0, 0, [], leaves[0])
     assert not merkle.verify_consistency(0, b"", 1, leaves[0], [])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_a_tree_that_grew_gives_the_proofs_of_the_definition(data):
+    leaves = [leaf_hash(bytes([n])) for n in range(data.draw(st.integers(1, 70)))]
+    tree = merkle.Tree()
+    for leaf in leaves:
+        tree.append(leaf)
+    size = data.draw(st.integers(1, len(leaves)))
+    index = data.draw(st.integers(0, size - 1))
+    old = data.draw(st.integers(1, size))
+    assert tree.root(size) == root(leaves[:size])
+    assert tree.inclusion(index, size) == merkle.inclusion_proof(index, leaves[:size])
+    assert tree.consistency(old, size) == merkle.consistency_proof(old, leaves[:size])
+    with pytest.raises(ValueError, match="not in a tree"):
+        tree.inclusion(size, size)
