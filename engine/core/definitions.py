@@ -20,13 +20,18 @@ from engine.bpmn.model import (
     Document,
     ExclusiveGateway,
     Finding,
+    Message,
     Node,
+    Signal,
+    StartEvent,
     Template,
 )
 from engine.core.compiled import CompiledProcess, compile_process
+from engine.core.messages import Door, Doors
 from engine.core.model import Json, Variables
 from engine.decisions import DecisionModel, Outcome
 from engine.errors import DefinitionError
+from engine.feel import FeelError, evaluate
 
 _PACKAGE: Final = re.compile(r"^\s*package\s+([\w.]+)", re.MULTILINE)
 _IMPORT: Final = re.compile(rb"<(\w+:)?import\s")
@@ -92,6 +97,21 @@ class Definitions:
     def packages(self) -> frozenset[str]:
         """Names of the Rego packages that the policies have."""
         return _packages(self.policies)
+
+    @cached_property
+    def doors(self) -> Doors:
+        """The executable processes that a message or a signal starts."""
+        messages: dict[str, list[Door]] = {}
+        signals: dict[str, list[Door]] = {}
+        for process in self.processes.values():
+            for event in process.start_events if process.model.executable else ():
+                node = process.elements[event].node
+                trigger = node.trigger if isinstance(node, StartEvent) else None
+                if isinstance(trigger, Message | Signal):
+                    doors = messages if isinstance(trigger, Message) else signals
+                    door = Door(process=process.id, event=event)
+                    doors.setdefault(_fixed(trigger.name), []).append(door)
+        return Doors(messages=messages, signals=signals)
 
     def process(self, process_id: str) -> CompiledProcess:
         """Return the process of that id, or of the pool of that name. Raises DefinitionError when there is none."""
@@ -224,6 +244,17 @@ def _with_ending(files: Mapping[str, bytes], ending: str) -> list[str]:
 
 
 # --- what diagrams refer to ---------------------------------------------------------------------------
+
+
+def _fixed(name: Template) -> str:
+    """Return a name that no variable can change: a process is not there yet when its start event is named."""
+    if not name.is_feel:
+        return name.text
+    try:
+        value = evaluate(name.text, {}, dialect="camunda")
+    except FeelError:
+        return ""
+    return value if isinstance(value, str) else ""
 
 
 def _packages(policies: Mapping[str, str]) -> frozenset[str]:

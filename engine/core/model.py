@@ -119,12 +119,14 @@ class Fact:
 
 @dataclass(frozen=True, kw_only=True)
 class InstanceStarted(Fact):
-    """First fact of every instance. `parent` is "" for the root."""
+    """First fact of every instance. `parent` is "" for the root, and for what a message or a signal has started."""
 
     process: str
     variables: Variables = field(default_factory=dict)
     parent: str = ""
-    start_event: str = ""  #: id when not the none start event (message start)
+    start_event: str = ""  #: id when not the none start event
+    message: str = ""  #: id of the message that started it
+    key: str = ""  #: correlation key of that message
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -128,7 +128,7 @@ class Player:
         self._items: dict[InstanceId, str] = {}  # children of multi-instance call activities
         self._tasks: list[_Task] = []
         self._timers: list[tuple[datetime, InstanceId, str]] = []
-        self._office = PostOffice()
+        self._office = PostOffice(definitions.doors)
         self._published = 0
         self._reasons: dict[tuple[InstanceId, str], str] = {}
         self._path: list[str] = []
@@ -188,16 +188,13 @@ class Player:
             variables=variables,
             expires=None if lifetime is None else lifetime.after(self._now),
         )
-        for correlation in self._office.publish(message, self._now):
-            self._queue.append((correlation.instance, correlation.fact(self._now)))
+        for found in self._office.publish(message, self._now):
+            self._queue.append((found.instance, found.fact(self._now)))
         self._settle()
 
     def broadcast(self, name: str, variables: Variables) -> None:
-        """Give a signal to every instance."""
-        for instance in self._instances:
-            self._queue.append(
-                (instance, SignalBroadcast(at=self._now, name=name, variables=variables))
-            )
+        """Give a signal to every instance, and start what it starts."""
+        self._signal(name, variables)
         self._settle()
 
     def advance(self, duration: Span) -> None:
@@ -330,13 +327,17 @@ class Player:
             case VerdictRequested():
                 self._judge_now(instance.id, event)
             case SignalThrown(name=name, variables=variables):
-                for other in self._instances:
-                    signal = SignalBroadcast(at=self._now, name=name, variables=variables)
-                    self._queue.append((other, signal))
+                self._signal(name, variables)
             case IncidentRaised(incident=key, code=code, message=text):
                 self._reasons[instance.id, key] = f"{code}: {text}"
             case _:
                 self._follow_family(instance.id, event)
+
+    def _signal(self, name: str, variables: Variables) -> None:
+        signal = SignalBroadcast(at=self._now, name=name, variables=variables)
+        self._queue.extend((instance, signal) for instance in self._instances)
+        for opening in self._office.signalled(name, variables):
+            self._queue.append((opening.instance, opening.fact(self._now)))
 
     def _completed(self, instance: Instance, event: ElementCompleted) -> None:
         element = self._definitions.process(instance.process).elements[event.element]
@@ -348,6 +349,9 @@ class Player:
     def _follow_family(self, instance: InstanceId, event: Event) -> None:
         """Start, end and cancel child instances, and take word to the parent."""
         parent = self._parents.get(instance)
+        if isinstance(event, InstanceEnded):
+            for opening in self._office.forget(instance, self._now):
+                self._queue.append((opening.instance, opening.fact(self._now)))
         match event:
             case ChildRequested(child=child, process=process, variables=variables):
                 self._parents[child] = instance
@@ -374,7 +378,7 @@ class Player:
                 )
                 self._queue.append((parent, fact))
             case InstanceEnded(end_event=end_event):
-                self._end = end_event
+                self._end = end_event if instance == ROOT_INSTANCE else self._end
             case _:
                 pass
 

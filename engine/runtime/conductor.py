@@ -140,7 +140,8 @@ class Conductor:
         self._due: list[tuple[datetime, str, str]] = []
         self._running: dict[str, asyncio.Task[None]] = {}
         self._inbox: asyncio.Queue[tuple[str, Fact]] = asyncio.Queue()
-        self._mail = Mail(recorder.store, run)
+        self._mail = Mail(recorder.store, run, definitions.doors)
+        self._root_end: Ended | None = None
         self._ended: Ended | None = None
         self._stopping = False
         self._looked_at = 0.0
@@ -165,9 +166,11 @@ class Conductor:
         """Rebuild every open instance from its recorded facts. Raises IntegrityError when events come out otherwise."""
         store = self._recorder.store
         rows = store.open_instances(self._run)
-        ended = None if rows else root_end(store, self._run)
-        if ended is not None:
-            self._ended = _end_of(ended)
+        if not any(row.instance == ROOT_INSTANCE for row in rows):
+            ended = root_end(store, self._run)
+            self._root_end = _end_of(ended) if ended else None
+        if not rows:
+            self._ended = self._root_end
         for row in rows:
             for recorded in store.facts(self._run, row.instance):
                 events = self._advance(row.instance, recorded.fact) or ()
@@ -300,6 +303,8 @@ class Conductor:
                 self._watch(opened.label, fact, events)
             for event in events:
                 await self._follow(instance, event, queue, drafts, changes, effects)
+        if self._root_end is not None and all(opened.parent for opened in self._open.values()):
+            self._ended = self._root_end
         if drafts or changes:
             await self._recorder.commit(drafts, changes)
         for instance, event in effects:
@@ -365,13 +370,7 @@ class Conductor:
                         )
                     )
             case SignalThrown(name=name, variables=variables):
-                for other in list(self._instances):
-                    queue.append(
-                        (
-                            other,
-                            SignalBroadcast(at=self._clock.now(), name=name, variables=variables),
-                        )
-                    )
+                queue.extend(self._broadcast(name, variables))
             case MessageSubscribed():
                 now = self._clock.now()
                 process = self._open[instance].process
@@ -381,7 +380,9 @@ class Conductor:
             case MessageUnsubscribed(subscription=key):
                 self._mail.office.unsubscribe(InstanceId(instance), key)
             case InstanceEnded():
-                self._mail.office.forget(InstanceId(instance))
+                now = self._clock.now()
+                for opening in self._mail.office.forget(InstanceId(instance), now):
+                    queue.append((opening.instance, opening.fact(now)))
                 self._end_instance(instance, event, queue, changes)
             case JobCreated() | JobCancelled() | TimerScheduled():
                 effects.append((instance, event))
@@ -400,7 +401,8 @@ class Conductor:
         changes.append(InstanceClosed(instance=instance, state=event.state))
         changes.extend(self._witness.ended_changes(opened.process, event.variables))
         if not opened.parent:
-            self._ended = _end_of(event)
+            if instance == ROOT_INSTANCE:
+                self._root_end = _end_of(event)
             return
         if opened.parent in self._open:
             queue.append(
@@ -540,17 +542,22 @@ class Conductor:
                 answered = "taken" if fact else "nothing waits under that name"
                 asked.facts.extend([fact] if fact else [])
             elif command.kind == "signal":
-                asked.facts.extend(self._signal(body, now))
+                given = body.get("variables")
+                variables: Variables = given if isinstance(given, Mapping) else {}
+                asked.facts.extend(self._broadcast(str(body.get("name", "")), variables))
             else:
                 answered = "unknown command"
             asked.record(command.kind, body, answered, now)
 
-    def _signal(self, body: Mapping[str, object], now: datetime) -> list[tuple[str, Fact]]:
-        """Broadcast a signal to every instance; it has no effect where nobody waits for it."""
-        given = body.get("variables")
-        variables: Variables = given if isinstance(given, Mapping) else {}
-        signal = SignalBroadcast(at=now, name=str(body.get("name", "")), variables=variables)
-        return [(instance, signal) for instance in self._instances]
+    def _broadcast(self, name: str, variables: Variables) -> list[tuple[str, Fact]]:
+        """Give a signal to every instance; it has no effect where nobody waits for it. Start what it starts."""
+        now = self._clock.now()
+        signal = SignalBroadcast(at=now, name=name, variables=variables)
+        begun = self._mail.office.signalled(name, variables)
+        return [
+            *((instance, signal) for instance in self._instances),
+            *((opening.instance, opening.fact(now)) for opening in begun),
+        ]
 
     def _personal_fact(
         self, kind: str, body: Mapping[str, object], now: datetime

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from engine.core.messages import Message, PostOffice, key_text
+from engine.core.messages import Doors, Message, PostOffice, key_text
 from engine.core.model import Fact, InstanceId, InstanceStarted, Json, MessageCorrelated
 from engine.ledger import Draft, EntryType, note, read_turn
 from engine.runtime.pending import Open
@@ -34,8 +34,9 @@ class Asked:
 class Mail:
     """The messages of one run. `office` knows who waits; the conductor tells it what its instances subscribe to."""
 
-    def __init__(self, store: Store, run: str) -> None:
-        self.office = PostOffice()
+    def __init__(self, store: Store, run: str, doors: Doors) -> None:
+        self.office = PostOffice(doors)
+        self._can_start = bool(doors)
         self._store = store
         self._run = run
         self._posted: list[Mapping[str, Json]] = []
@@ -66,10 +67,9 @@ class Mail:
     def recall(self, waiting: Mapping[str, Open], now: datetime) -> list[tuple[str, Fact]]:
         """After a kill: know again which messages are kept and who waits; return what reaches an instance at once."""
         kept = self._kept(now)
-        for message in kept:  # nobody waits yet, so nothing is handed out twice
-            self.office.publish(message, now)
-        if kept:
-            self._note_taken()
+        had = self._told_again(waiting) if kept or self._can_start else {}
+        for message in kept:
+            self.office.keep(message, had.get(message.id, ()))
         found = [
             (instance, self.office.subscribe(InstanceId(instance), opened.process, event, now))
             for instance, opened in waiting.items()
@@ -89,15 +89,21 @@ class Mail:
                 kept += [message] if message.is_kept(now) else []
         return kept
 
-    def _note_taken(self) -> None:
-        """Tell the office which processes had which messages, of all instances that ever were."""
+    def _told_again(self, waiting: Mapping[str, Open]) -> dict[str, set[str]]:
+        """Tell the office what was begun; return {message: processes that had it}, of all instances that ever were."""
         processes: dict[str, str] = {}
+        had: dict[str, set[str]] = {}
         for entry in self._store.entries(self._run, types=(EntryType.INSTANCE_TURN,)):
             fact = read_turn(entry).fact
             if isinstance(fact, InstanceStarted):
                 processes[entry.instance] = fact.process
+                had.setdefault(fact.message, set()).add(fact.process)
+                if not fact.parent:
+                    is_open = entry.instance in waiting
+                    self.office.began(InstanceId(entry.instance), fact, is_open=is_open)
             elif isinstance(fact, MessageCorrelated):
-                self.office.taken(fact.message, processes[entry.instance])
+                had.setdefault(fact.message, set()).add(processes[entry.instance])
+        return had
 
 
 def _message(body: Mapping[str, Json], published: datetime) -> Message:

@@ -260,3 +260,47 @@ Ordered -> Tell -> End
     assert (ended.code, ended.json["status"], ended.json["process"]) == (0, "completed", "p")
     wrong = place.engine("process", "run", "shop.bpmn", "--process", "Supplier")
     assert (wrong.code, "expected one of p" in wrong.err) == (2, True)
+
+
+POOLS = {
+    "shop": """
+start Ordered
+send Tell  type=message.publish; header name=order; in correlation_key = number; in message_variables = {what: what}
+throw Announce  signal=ordered
+end Done
+Ordered -> Tell -> Announce -> Done
+""",
+    "supplier": """
+start Order  message=order
+service Pack  type=people.notify; in subject = "pack " + what
+user Sign
+end Sent
+Order -> Pack -> Sign -> Sent
+""",
+    "press": """
+start Heard  signal=ordered
+end Printed
+Heard -> Printed
+""",
+}
+
+
+def test_a_message_starts_another_pool_and_the_run_ends_with_the_last(place: Project) -> None:
+    (place.root / "pools.bpmn").write_bytes(draw_all(POOLS))
+    given = ("--process", "shop", "--var", "number=7", "--var", "what=tea", "--json")
+    begun = place.engine("process", "run", "pools.bpmn", *given)
+    assert (begun.code, begun.json["status"]) == (4, "waiting"), begun.err
+    assert [(w["instance"], w["element"]) for w in begun.json["waiting"]] == [("1", "Sign")]
+    assert place.engine("message", "order", "--key", "7").code == 0  # 7 is at work
+    assert place.engine("message", "order", "--key", "8", "--var", "what=rice").code == 0
+    again = place.engine("resume", "--json").json
+    assert [(w["instance"], w["element"]) for w in again["waiting"]] == [
+        ("1", "Sign"),
+        ("3", "Sign"),
+    ]
+    for instance in ("1", "3"):
+        assert place.engine("complete", f"{instance}/Sign#1").code == 0
+    ended = place.engine("resume", "--json")
+    assert (ended.code, ended.json["status"], ended.json["process"]) == (0, "completed", "shop")
+    for proof in (("ledger", "verify"), ("replay",)):
+        assert place.engine(*proof).code == 0

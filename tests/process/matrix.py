@@ -28,6 +28,8 @@ What to know about the meaning:
 - The variables of a job stop at the nearest scope that has them, else at the process; with an output mapping nothing else leaves.
 - Outputs of a multi-instance activity are in the order of the items, whatever the order in which they were done.
 - A message is kept for its time to live and goes to each process once; 7, 7.0 and "7" are the same key.
+- A message or a signal also starts every executable process of the run that has a start event of its name: beside the root and
+  without a parent. With a key, one instance at a time; a kept message starts the next. The run ends with the last of them.
 - A timer whose date is past fires at once. An interrupting event cancels jobs; their late answers have no effect.
 - A run takes messages from outside with `engine message NAME --key KEY --ttl SECONDS --var name=value`, from its own processes with
   the job type `message.publish`, and signals with `engine signal NAME`.
