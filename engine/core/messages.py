@@ -178,7 +178,7 @@ class PostOffice:
     def publish(self, message: Message, now: datetime) -> list[Correlation | Opening]:
         """Return who gets the message now, one for each process; keep it for the others while it lives."""
         self._taken.setdefault(message.id, set())
-        found = [*self._hand_out(message), *self._enter(message)]
+        found: list[Correlation | Opening] = [*self._hand_out(message), *self._enter(message)]
         if message.is_kept(now):
             self._kept[message.id] = message
         else:
