@@ -40,18 +40,19 @@ configure.register(app)
 
 
 def _add_groups() -> None:
-    from engine.cli import comparing, decision, ledger, plugin, policy, process
+    from engine.cli import comparing, decision, ledger, plugin, policy, process, rendering
 
     for name, module, text in (
         ("ledger", ledger, "Verify, read and export the ledger."),
         ("decision", decision, "Evaluate, lint, test and render decision tables."),
         ("policy", policy, "Evaluate, check and test policies."),
-        ("process", process, "Run, test and lint process diagrams."),
+        ("process", process, "Run, test, lint, compare and draw process diagrams."),
         ("plugin", plugin, "List, make, test and run plugins."),
     ):
         app.add_typer(module.app, name=name, help=text)
     process.app.command("run")(running.run_process)
     process.app.command("diff")(comparing.diff)
+    process.app.command("render")(rendering.render)
 
 
 _add_groups()

@@ -48,9 +48,9 @@ def diff(
 
 def _processes(path: Path) -> list[Process]:
     from engine import bpmn
-    from engine.cli.definition_files import diagrams
+    from engine.cli.definition_files import content_of, diagrams
 
-    found = [bpmn.read(file.read_bytes(), str(file)) for file in diagrams([path])]
+    found = [bpmn.read(content_of(file), str(file)) for file in diagrams([path])]
     return [process for document in found for process in document.processes]
 
 

@@ -27,6 +27,16 @@ def diagrams(paths: Sequence[Path]) -> list[Path]:
     return list(found)
 
 
+def content_of(file: Path) -> bytes:
+    """Return the bytes of a diagram. Raises UsageError when it cannot be read."""
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise UsageError(
+            "the diagram cannot be read", where=str(file), got=error.strerror or ""
+        ) from error
+
+
 def findings(files: Sequence[Path]) -> list[Finding]:
     """Return what is wrong with the diagrams, seen together with the definitions around them.
 
