@@ -31,7 +31,7 @@ ANSWERS: Final = {
     "user_task_completed": "task",
     "child_ended": "child",
 }
-#: (seq, epoch, type, what the course asks about: of a turn the name of what it answers, of the rest the body)
+#: (seq, epoch, type, what the course asks about: of a turn the name of what it answers, of the rest the entry)
 Step = tuple[int, int, str, Any]  # Any: parsed JSON
 
 
@@ -112,16 +112,15 @@ class _Reader:
     def take(self, seq: int, line: bytes, record: Record | None) -> None:
         """Check one line and note what later levels ask about."""
         if record is None or (problem := shape_problem(record, self.prev)):
-            told = (
-                problem if record is not None else f"the line is not canonical JSON: {line[:60]!r}"
-            )
-            self.findings.append(Finding(seq, "L0", told))
+            if record is None:
+                problem = f"the line is not canonical JSON: {line[:60]!r}"
+            self.findings.append(Finding(seq, "L0", problem))
         else:
             before = record["prev"]
             if before != self.prev or record["seq"] != self.expected or record["run"] != self.run:
                 self._join(seq, record, before)
             kind = record["type"]
-            told = _answered(record) if kind == "instance.turn" else record["body"]
+            told = _answered(record) if kind == "instance.turn" else record
             self.steps.append((seq, record["epoch"], kind, told))
         if b'"$blob"' in line:
             self.large += [(seq, digest) for digest in large_values(line)]

@@ -58,12 +58,13 @@ class Course:
     authorized: dict[str, Move] = field(default_factory=dict)  #: by job, until completed or voided
     moves: list[Move] = field(default_factory=list)  #: completed
     published: list[tuple[int, str, str]] = field(default_factory=list)  #: seq, branch, commit
+    _owed_at: str = ""
     _moved: dict[str, int] = field(default_factory=dict)
     _commits: dict[str, int] = field(default_factory=dict)
     _heads: dict[str, str] = field(default_factory=dict)
 
     def follow(self, seq: int, epoch: int, kind: str, told: Any) -> None:
-        """Take one entry in, and report what it may not do. `told`: of a turn what it answers, of the rest the body."""
+        """Take one entry in, and report what it may not do. `told`: of a turn what it answers, else the entry."""
         # Any: parsed JSON, as in Record
         if epoch != self.epoch or self.ended:
             self._check_epoch(seq, epoch, kind)
@@ -90,18 +91,23 @@ class Course:
         if self.ended and kind not in _AFTER_THE_END:
             self._find(seq, f"the run ended with entry {self.ended}, yet goes on")
 
-    def _take_record(self, seq: int, kind: str, body: Record) -> None:
+    def _take_record(self, seq: int, kind: str, record: Record) -> None:
+        body = record["body"]
         family, _, step = kind.partition(".")
         if kind == "verdict.recorded":
             self._take_verdict(seq, body)
         elif family in REQUIRED_PASSES:
+            if step == "authorized":
+                self.owed, self._owed_at = seq, record["at"]
             self._take_move(seq, family, step, body)
         elif kind == "checkpoint.signed":
             self.signed = seq - 1
+            if self.owed == seq - 1 and record["at"] != self._owed_at:
+                self._find(seq, "the checkpoint has another time than what it was signed for")
         elif kind == "usage.recorded":
             self._take_usage(seq, body)
         elif kind == "run.finished":
-            self.ended = self.owed = seq
+            self.ended, self.owed, self._owed_at = seq, seq, record["at"]
         elif kind == "run.created":
             self._take_creation(body)
         elif kind == "run.resumed" and isinstance(body.get("settings"), dict):
@@ -137,7 +143,6 @@ class Course:
     def _take_move(self, seq: int, family: str, step: str, body: Record) -> None:
         job = str(body.get("job"))
         if step == "authorized":
-            self.owed = seq
             self._authorize(seq, family, job, body)
         elif step == "completed":
             self._complete(seq, family, job, body)

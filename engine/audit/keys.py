@@ -6,7 +6,7 @@ two public keys and is signed by both: who trusts either of them then trusts the
 
 from __future__ import annotations
 
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -15,6 +15,7 @@ from typing import Final
 from engine.errors import EngineError
 
 ROTATION: Final = "poundlock/key-rotation/v1"
+_ED25519: Final = b"\x01"  #: the algorithm, in key ids and key lines
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,9 +128,14 @@ def read_key_line(line: str) -> tuple[str, bytes]:
     return name, key[1:]
 
 
+def key_line(name: str, public: bytes) -> str:
+    """Return the C2SP key line of an ed25519 public key."""
+    return f"{name}+{key_id(name, public).hex()}+{b64encode(_ED25519 + public).decode()}"
+
+
 def key_id(name: str, public: bytes) -> bytes:
     """Return the four bytes that tell keys of one name apart (C2SP signed-note)."""
-    return sha256(name.encode() + b"\n\x01" + public).digest()[:4]
+    return sha256(name.encode() + b"\n" + _ED25519 + public).digest()[:4]
 
 
 def _signature(line: str) -> Signature | None:

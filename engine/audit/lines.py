@@ -38,6 +38,8 @@ _BEFORE_A_VALUE: Final = bytes.maketrans(b",[", b"::")
 _MEMBERS: Final = frozenset(
     {"v", "seq", "prev", "run", "type", "at", "epoch", "instance", "task", "fact", "events", "body"}
 )
+_ON_NOTES: Final = _MEMBERS - {"fact", "events"}
+_CHECKPOINT: Final = frozenset({"key", "note", "root", "size"})
 
 
 def parser() -> Parser:
@@ -97,7 +99,21 @@ def shape_problem(record: Record, prev: str) -> str:
         return "expected a hash of 64 hexadecimal digits as 'prev'"
     if kind == "instance.turn":
         return _turn_problem(record)
-    return "" if type(record.get("body")) is dict else "expected a body"
+    return _note_problem(record, kind)
+
+
+def _note_problem(record: Record, kind: str) -> str:
+    """Return what is wrong with one of the engine's own records. A checkpoint has no member that is free."""
+    body = record.get("body")
+    if type(body) is not dict or not record.keys() <= _ON_NOTES:
+        return "expected a body, and neither fact nor events"
+    for name in ("instance", "task"):
+        if name in record and (type(record[name]) is not str or not record[name]):
+            return f"expected a name as {name!r}"
+    is_checkpoint = kind == "checkpoint.signed"
+    if is_checkpoint and (body.keys() != _CHECKPOINT or len(record) != len(_ON_NOTES) - 2):
+        return "expected a checkpoint with key, note, root and size, and nothing else"
+    return ""
 
 
 def _turn_problem(record: Record) -> str:

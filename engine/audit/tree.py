@@ -7,14 +7,23 @@ them is the root of its prefix; who has two notes and no ledger asks for a consi
 
 from __future__ import annotations
 
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final
 
 from engine.audit.findings import Finding, Record
-from engine.audit.keys import Keys, Rotation, SignedText, home_name
+from engine.audit.keys import (
+    Keys,
+    Rotation,
+    SignedText,
+    home_name,
+    key_id,
+    key_line,
+    read_key_line,
+)
+from engine.errors import EngineError
 
 EMPTY_ROOT: Final = sha256(b"").digest()
 
@@ -84,7 +93,25 @@ def read_recorded(body: Record, seq: int, tree: Tree, findings: list[Finding]) -
         message = f"the checkpoint is not the root of the {tree.size} entries before it"
         findings.append(Finding(seq, "L1", message))
         return None
+    if not _is_of_its_key(note, body):
+        findings.append(Finding(seq, "L1", "the checkpoint is not signed by the key it names"))
+        return None
     return note
+
+
+def _is_of_its_key(note: Note, body: Record) -> bool:
+    """Tell whether a recorded note is, to the byte, what the key named beside it signs: nothing in it is free."""
+    line = str(body.get("key"))
+    try:
+        name, public = read_key_line(line)
+    except EngineError:
+        return False
+    if len(note.signed.signatures) != 1 or name != note.name:
+        return False
+    text = f"{name}\n{note.size}\n{b64encode(note.root).decode()}\n"
+    signed = b64encode(key_id(name, public) + note.signed.signatures[0].signature).decode()
+    exact = (f"{text}\n— {name} {signed}\n", key_line(name, public))
+    return (body.get("note"), line) == exact and note.signed.is_signed_by(name, public)
 
 
 def is_committed(note: Note, tree: Tree, findings: list[Finding]) -> bool:

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 
 from engine.audit.batches import Batch, read_batches
 from engine.audit.course import Course
@@ -156,12 +156,12 @@ class Verification:
         if batch.run != self.run:
             self._find(batch.first, f"expected run {self.run}, but got {batch.run}")
 
-    def _follow(self, seq: int, epoch: int, kind: str, told: object) -> None:
-        if kind == "checkpoint.signed" and isinstance(told, dict):
-            note = read_recorded(told, seq, self.tree, self.findings)
+    def _follow(self, seq: int, epoch: int, kind: str, told: Any) -> None:  # Any: as in Step
+        if kind == "checkpoint.signed":
+            note = read_recorded(told["body"], seq, self.tree, self.findings)
             self._inside += [note] if note else []
-        elif kind == "key.rotated" and isinstance(told, dict):
-            change = read_rotation(str(told.get("statement", "")), seq)
+        elif kind == "key.rotated":
+            change = read_rotation(str(told["body"].get("statement", "")), seq)
             if change is None:
                 self._find(seq, "the signing key was changed without the word of the key before it")
             else:

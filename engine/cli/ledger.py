@@ -1,4 +1,4 @@
-"""`engine ledger verify | show | export`: the book of a run, checked, read and handed over."""
+"""`engine ledger show | export`: the book of a run, read and handed over; `proving` adds what checks it."""
 
 from __future__ import annotations
 
@@ -6,49 +6,27 @@ import json
 import os
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from engine.cli import proving
 from engine.cli import show as out
 from engine.cli.common import HERE, AsJson, ProjectFolder, RunOption
-from engine.errors import IntegrityError, UsageError
+from engine.cli.opened import opened_run
+from engine.errors import UsageError
 
 if TYPE_CHECKING:
-    from engine.audit import Report
     from engine.store import Run, Store
 
 Record = Mapping[str, Any]  # Any: a parsed entry or a part of one
 
 app = typer.Typer(no_args_is_help=True)
+proving.register(app)
 
 AsLines = Annotated[bool, typer.Option("--jsonl", help="Print the entries as they were sealed.")]
-
-
-@app.command()
-def verify(
-    project: ProjectFolder = HERE,
-    run_id: RunOption = None,
-    checkpoint: Annotated[
-        list[Path] | None, typer.Option(help="A signed checkpoint kept elsewhere; repeatable.")
-    ] = None,
-    as_json: AsJson = False,
-) -> int:
-    """Check a run's ledger: bytes, chain, checkpoints, course and export. Exit 5 when anything does not hold."""
-    with _opened(project, run_id) as (store, run):
-        report = _audited(store, run, [_text(path) for path in checkpoint or []])
-        problems = [
-            *({"level": f.level, "seq": f.seq, "message": f.message} for f in report.findings),
-            *_disagreements(store, run, report),
-        ]
-    if as_json:
-        out.as_json("ledger-verify", {**_summary(report), "ok": not problems, "findings": problems})
-    else:
-        _tell_report(report, problems)
-    return IntegrityError.exit_code if problems else 0
 
 
 @app.command()
@@ -71,7 +49,7 @@ def show(
         raise UsageError(
             where=f"--type {unknown[0]}", expected=f"one of {', '.join(sorted(known))}"
         )
-    with _opened(project, run_id) as (store, run):
+    with opened_run(project, run_id) as (store, run):
         wanted = tuple(known[name] for name in type_ or [])
         after = max(0, run.entries - limit) if limit and not wanted else 0
         lines = store.lines(run.id, after=after, types=wanted)
@@ -112,7 +90,7 @@ def export(
         raise UsageError("two runs are named", expected="one run", got=f"{run} and {run_id}")
     if format_ not in ("jsonl", "opa-decision-log"):
         raise UsageError(where=f"--format {format_}", expected="jsonl or opa-decision-log")
-    with _opened(project, run or run_id) as (store, found):
+    with opened_run(project, run or run_id) as (store, found):
         if format_ == "opa-decision-log":
             return _export_decisions(store, found, output, as_json=as_json)
         return _export_ledger(store, found, output, as_json=as_json)
@@ -167,111 +145,6 @@ def _write_lines(file: Path, lines: Iterator[bytes]) -> int:
             "--output", expected="a file that can be written", got=f"{file}: {error.strerror}"
         ) from error
     return len(written)
-
-
-@contextmanager
-def _opened(project: Path, run_id: str | None) -> Iterator[tuple[Store, Run]]:
-    """Open the project's store to read, without the rest of the engine: an audit needs none of it."""
-    from engine.settings import load_project
-    from engine.store import Store
-
-    if not project.is_dir():
-        raise UsageError("the project folder is not there", where=str(project))
-    found = load_project(project.resolve())
-    url = found.settings.store.url or found.home / "engine.db"
-    if isinstance(url, Path) and not url.is_file():
-        raise UsageError("there are no runs here yet", where=str(found.home))
-    with Store.open(url, home=found.home, create=False, read_only=True) as store:
-        yield store, _chosen(store.runs(), run_id)
-
-
-def _chosen(runs: list[Run], run_id: str | None) -> Run:
-    """Return the run of that id, the only one that starts so, or the newest without."""
-    named = [run for run in runs if run_id is None or run.id == run_id]
-    matching = named or [run for run in runs if run.id.startswith(str(run_id))]
-    if not matching or (run_id is not None and len(matching) > 1):
-        known = ", ".join(run.id for run in (matching or runs)[-10:])
-        raise UsageError(
-            where=f"run {run_id or ''}".strip(), expected="one run", got=known or "none"
-        )
-    return matching[-1]
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError("the checkpoint cannot be read", where=str(path)) from error
-
-
-# --- verify ------------------------------------------------------------------------------------------
-
-
-def _audited(store: Store, run: Run, notes: list[str]) -> Report:
-    """Return the audit of the run's rows, with the exported checkpoints and those given."""
-    from engine.audit import verify as audit
-    from engine.ledger.checkpoints import KEY_FILE, ensure_key
-
-    exported = sorted((store.home / "ledger" / run.id / "checkpoints").glob("[0-9]*"))
-    known = [_text(path) for path in exported]
-    has_key = (store.home / KEY_FILE).exists()
-    key = ensure_key(store.home).key_line(run.id) if has_key else ""
-    return audit(store.lines(run.id), [*known, *notes], key, _blob_reader(store))
-
-
-def _blob_reader(store: Store) -> Callable[[str], bytes | None]:
-    def read(digest: str) -> bytes | None:
-        try:
-            return store.get_blob(digest)
-        except IntegrityError:
-            return None
-
-    return read
-
-
-def _disagreements(store: Store, run: Run, report: Report) -> Iterator[dict[str, Any]]:
-    """Yield where the database, its own summary of the run and the exported files do not say the same."""
-    from engine.ledger.export import segments
-
-    size, root = store.root(run.id)
-    stated = (run.entries, run.head.hex(), size, root.hex())
-    if stated != (report.entries, report.head, report.entries, report.root):
-        message = "the run's own record of its end is not that of its entries"
-        yield {"level": "L1", "seq": report.entries, "message": message}
-    for path in segments(store.home / "ledger" / run.id):
-        first = int(path.stem)
-        rows = store.lines(run.id, after=first - 1)
-        for seq, line in enumerate(path.read_bytes().split(b"\n")[:-1], first):
-            if line != next(rows, None):
-                message = f"{path.name} differs from the database"
-                yield {"level": "L0", "seq": seq, "message": message}
-                break
-
-
-def _summary(report: Report) -> dict[str, Any]:
-    return {
-        "run": report.run,
-        "entries": report.entries,
-        "head": report.head,
-        "root": report.root,
-        "checkpoints": report.checkpoints,
-        "witnessed": report.witnessed,
-        "levels": ["L0", "L1", "L2"],
-    }
-
-
-def _tell_report(report: Report, problems: list[dict[str, Any]]) -> None:
-    for problem in problems:
-        place = f"entry {problem['seq']}" if problem["seq"] else "the ledger"
-        out.line(f"[red]{problem['level']}[/] {place}: {out.plain(problem['message'])}")
-    verdict = (
-        "[green]holds[/]" if not problems else f"[red]does not hold[/]: {len(problems)} findings"
-    )
-    out.line(f"the ledger of run {report.run} {verdict}")
-    out.line(
-        f"{report.entries} entries ending in {report.head[:16]}, {report.checkpoints} signed checkpoints, "
-        f"the newest over {report.witnessed} entries"
-    )
 
 
 # --- show --------------------------------------------------------------------------------------------

@@ -66,8 +66,7 @@ class Delivery(TaskWorld):
         tasks = [str(source["task"]) for source in sources]
         if not commits:
             raise ContractError("a candidate needs at least one verified task", where=job.key)
-        await self._recorder.commit((), checkpoint=True)
-        size, root = await asyncio.to_thread(self._recorder.store.root, self.run)
+        checkpoint = await self._recorder.sign(self._clock.now())
         made = await self._in_thread(
             self._repository.build_candidate,
             self._head,
@@ -77,7 +76,7 @@ class Delivery(TaskWorld):
                 {
                     "Engine-Wave": str(wave.get("number")),
                     "Engine-Tasks": " ".join(tasks),
-                    "Ledger-Checkpoint": f"{size}/{root.hex()}",
+                    "Ledger-Checkpoint": checkpoint,
                 },
             ),
         )

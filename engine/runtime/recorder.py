@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+from base64 import b64decode
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from engine.errors import EngineError, StoreError
@@ -61,6 +63,19 @@ class Recorder:
         if self._flusher is None:
             self._flusher = loop.create_task(self._flush())
         return await asyncio.shield(answer)
+
+    async def sign(self, at: datetime) -> str:
+        """Return `size/root` of a checkpoint that is signed and on disk: the trailer of a merge commit."""
+        if self._broken is not None:
+            raise self._broken
+        loop = asyncio.get_running_loop()
+        try:
+            signed = await loop.run_in_executor(self._thread, self.store.checkpoint, self.run, at)
+        except EngineError as error:
+            self._broken = error
+            raise
+        _, size, root, *_ = signed.split("\n")
+        return f"{size}/{b64decode(root).hex()}"
 
     async def close(self) -> None:
         """Wait for what is under way and end the writing thread."""

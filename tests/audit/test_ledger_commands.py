@@ -16,6 +16,7 @@ from engine.errors import UsageError
 from engine.ledger import EntryType, note, turn
 from engine.store import Store
 
+UP_TO_L2 = ("--level", "L2")  # these runs have no definitions, and nothing to derive anew
 AT = datetime(2026, 11, 20, 23, 20, 42, 123456, tzinfo=UTC)
 
 
@@ -99,9 +100,9 @@ def test_show_selects(project, arguments, seqs):
 
 
 def test_an_honest_ledger_verifies(project):
-    code, told = engine_ledger(project, "verify")
+    code, told = engine_ledger(project, "verify", *UP_TO_L2)
     assert (code, told.splitlines()[0]) == (0, "the ledger of run two-2 holds")
-    code, told = engine_ledger(project, "verify", "--json")
+    code, told = engine_ledger(project, "verify", *UP_TO_L2, "--json")
     report = orjson.loads(told)
     assert (code, report["ok"], report["entries"], report["witnessed"]) == (0, True, 5, 4)
     assert (report["schema"], report["findings"]) == ("engine.ledger-verify/v1", [])
@@ -109,21 +110,21 @@ def test_an_honest_ledger_verifies(project):
 
 def test_a_changed_row_fails_with_code_5_and_names_the_entry(project):
     damage(project)
-    code, told = engine_ledger(project, "verify", "--json")
+    code, told = engine_ledger(project, "verify", *UP_TO_L2, "--json")
     report = orjson.loads(told)
     assert (code, report["ok"]) == (5, False)
     assert {"level": "L1", "seq": 3, "message": "prev is not the hash of the entry before"} in (
         report["findings"]
     )
-    assert engine_ledger(project, "verify")[0] == 5
-    assert engine_ledger(project, "verify", "--run", "one-1")[0] == 0
+    assert engine_ledger(project, "verify", *UP_TO_L2)[0] == 5
+    assert engine_ledger(project, "verify", *UP_TO_L2, "--run", "one-1")[0] == 0
 
 
 def test_a_file_that_differs_from_the_database_fails(project):
     engine_ledger(project, "export")
     path = project / ".engine" / "ledger" / "two-2" / "000000000001.jsonl"
     path.write_bytes(path.read_bytes().replace(b"exit 3", b"exit 0"))
-    code, told = engine_ledger(project, "verify", "--json")
+    code, told = engine_ledger(project, "verify", *UP_TO_L2, "--json")
     expected = {"level": "L0", "seq": 2, "message": "000000000001.jsonl differs from the database"}
     assert (code, orjson.loads(told)["findings"]) == (5, [expected])
 
@@ -134,10 +135,15 @@ def test_a_checkpoint_kept_elsewhere_betrays_a_younger_ledger(project, tmp_path)
         kept = store.checkpoint("one-1", AT)
     note_file = tmp_path / "kept.txt"
     note_file.write_text(kept.replace("one-1\n2\n", "one-1\n9\n"))
-    code, told = engine_ledger(project, "verify", "-r", "one", "--checkpoint", str(note_file))
+    code, told = engine_ledger(
+        project, "verify", *UP_TO_L2, "-r", "one", "--checkpoint", str(note_file)
+    )
     assert (code, "is not signed by the key of" in told) == (5, True)
     note_file.write_text(kept)
-    assert engine_ledger(project, "verify", "-r", "one", "--checkpoint", str(note_file))[0] == 0
+    assert (
+        engine_ledger(project, "verify", *UP_TO_L2, "-r", "one", "--checkpoint", str(note_file))[0]
+        == 0
+    )
 
 
 def test_export_writes_what_the_independent_verifier_reads(project, tmp_path):
@@ -155,6 +161,11 @@ def test_export_writes_what_the_independent_verifier_reads(project, tmp_path):
         (["export", "--format", "xml"], "--format xml: expected jsonl or opa-decision-log"),
         (["export", "a", "--run", "b"], "two runs are named: expected one run, but got a and b"),
         (["verify", "--checkpoint", "/nowhere"], "/nowhere: the checkpoint cannot be read"),
+        (["verify", "--level", "L5"], "--level L5: expected one of L0, L1, L2, L3, L4"),
+        (["verify", "--git", "/nowhere"], "/nowhere: expected a git repository, but got none"),
+        (["prove"], "expected an entry number or --since FILE, but got none"),
+        (["prove", "9"], "entry 9: expected a number from 1 to 5"),
+        (["prove", "5"], "entry 5: no signed checkpoint covers it yet"),
     ],
 )
 def test_what_cannot_be_done_is_said(project, arguments, message):
