@@ -22,7 +22,6 @@ RootsAt = Callable[
 ]  #: sizes → root of the ledger's first entries
 
 _TRAILER: Final = re.compile(r"([1-9][0-9]*)/([0-9a-f]{64})", re.ASCII)
-_OID: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,11 +123,7 @@ class _Comparison:
         )
 
     def _commit(self, move: Move) -> Commit | None:
-        found = (
-            self.objects.commit(move.subject.commit)
-            if _OID.fullmatch(move.subject.commit)
-            else None
-        )
+        found = self.objects.commit(move.subject.commit)
         if found is None:
             self._find(move.seq, f"commit {move.subject.commit} is missing or altered")
         return found

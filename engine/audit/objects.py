@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,7 @@ from typing import IO, Final
 from engine.errors import EnvironmentFailure, UsageError
 
 DEADLINE_S: Final = 600
+_OID: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}", re.ASCII)
 _ENVIRONMENT: Final = {
     "PATH": os.environ.get("PATH", os.defpath),
     "HOME": "/nonexistent",
@@ -77,6 +79,8 @@ class Objects:
 
     def ref(self, name: str) -> str | None:
         """Return the commit that the ref of exactly that name points at, or None."""
+        if not name.startswith("refs/"):
+            return None
         told = _git(
             "for-each-ref", "--format=%(refname) %(objectname)", name, git_dir=self._git_dir
         )
@@ -91,7 +95,9 @@ class Objects:
         return _commit(oid, content) if kind == "commit" and is_intact(oid, kind, content) else None
 
     def read(self, oid: str) -> tuple[str, bytes]:
-        """Return (kind, content) of an object; ("", b"") when it cannot be read."""
+        """Return (kind, content) of an object; ("", b"") when it cannot be read, or `oid` is no full id."""
+        if not _OID.fullmatch(oid):
+            return "", b""
         if self._reader is None:
             self._reader = subprocess.Popen(
                 ["git", *_OVERRIDES, f"--git-dir={self._scratch}", "cat-file", "--batch"],

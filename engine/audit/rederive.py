@@ -16,6 +16,7 @@ from typing import Final
 from engine.audit.facts import Unreadable, read_turn
 from engine.audit.findings import Finding, Record
 from engine.audit.gates import Gates
+from engine.audit.lines import shape_problem
 from engine.core.definitions import Definitions
 from engine.core.model import (
     ChildEnded,
@@ -136,7 +137,7 @@ class _Folding:
     def take(self, record: Record) -> None:
         """Take one entry in."""
         if record["type"] != "instance.turn":
-            self.gates.take(record)
+            self._take_note(record)
             return
         try:
             turn = read_turn(record, self.blob)
@@ -151,6 +152,14 @@ class _Folding:
             self.astray.add(turn.instance)
             self._find(turn.seq, f"instance {turn.instance}: {problem}")
 
+    def _take_note(self, record: Record) -> None:
+        try:
+            self.gates.take(record)
+        except (KeyError, TypeError, AttributeError) as error:
+            self._find(
+                record["seq"], f"the body of {record['type']} is not what it must be: {error!r}"
+            )
+
     def _fold(self, turn: Turn) -> str:
         """Derive the events of a turn and return how they differ from the recorded ones, or ""."""
         problem = self._family_problem(turn)
@@ -160,7 +169,7 @@ class _Folding:
             self._ask_again(turn, turn.fact)
         try:
             step = self._step(turn)
-        except EngineError as error:
+        except Exception as error:  # a forged fact may break an interpreter anywhere; that is a finding, not a crash
             return f"the fact cannot have happened: {error}"
         if step is None:
             return "it never started, or starts twice"
@@ -287,8 +296,8 @@ def _short(value: object) -> str:
 
 
 def records(lines: Iterable[bytes], parse: Callable[[bytes], Record | None]) -> Iterator[Record]:
-    """Yield the entries that can be read; the others are findings of L0."""
+    """Yield the entries that are whole; the others are findings of L0."""
     for line in lines:
         record = parse(line)
-        if record is not None:
+        if record is not None and not shape_problem(record, ""):
             yield record

@@ -166,10 +166,8 @@ class Verification:
                 self._find(seq, "the signing key was changed without the word of the key before it")
             else:
                 self._rotations.append(change)
-        elif (
-            kind == "run.created" and isinstance(told, dict) and isinstance(told.get("files"), dict)
-        ):
-            for digest in told["files"].values():
+        elif kind == "run.created" and isinstance(told["body"].get("files"), dict):
+            for digest in told["body"]["files"].values():
                 self._check_blob(seq, str(digest))
         self.course.follow(seq, epoch, kind, told)
 
