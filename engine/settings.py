@@ -125,6 +125,19 @@ class HttpSettings(_Section):
         return self
 
 
+class WaiverSettings(_Section):
+    people: tuple[
+        Annotated[
+            str,
+            Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}\+[0-9a-f]{8}\+[A-Za-z0-9+/]{44}$"),
+        ],
+        ...,
+    ] = Field(
+        default=(),
+        description="Who may ask for and approve waivers: key lines, as `engine waiver key` prints them.",
+    )
+
+
 class WorkerSettings(_Section):
     command: Annotated[tuple[str, ...], Field(min_length=1)]
     env_allow: tuple[str, ...] = ()
@@ -155,6 +168,7 @@ class Settings(_Section):
     security: SecuritySettings = SecuritySettings()
     http: HttpSettings = HttpSettings()
     workers: Mapping[str, WorkerSettings] = Field(default_factory=dict)
+    waivers: WaiverSettings = WaiverSettings()
     budgets: BudgetSettings = BudgetSettings()
     store: StoreSettings = StoreSettings()
 

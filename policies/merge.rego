@@ -3,25 +3,32 @@
 # description: |
 #   Asked for exactly one candidate, after its gates. The safety kernel asks for its own five verdicts besides.
 #   input: candidate{old, sources[], tree, commit, clean, changed[], undeclared[]}, gates{commit, result, results[]},
-#   tasks[{task, state, commit}], tier{tier, max_level}, settings, wave
+#   tasks[{task, state, commit}], tier{tier, max_level}, settings, wave, feature, waivers[]
 package merge
 
 import data.security
+import data.waivers
 
 default allow := false
 
 allow if count(deny) == 0
 
 # METADATA
+# title: What is found, less what valid waivers take away
+deny contains reason if some reason in waivers.left(findings)
+
+waived contains reason if some reason in waivers.taken(findings)
+
+# METADATA
 # title: A fact that the policy needs is missing
-deny contains {"code": "MISSING_FACT", "msg": sprintf("nothing is known about %s", [name]), "path": sprintf("/%s", [name])} if {
+findings contains {"code": "MISSING_FACT", "msg": sprintf("nothing is known about %s", [name]), "path": sprintf("/%s", [name])} if {
 	some name in ["candidate", "gates", "tasks", "tier", "settings"]
 	not input[name]
 }
 
 # METADATA
 # title: The candidate is no clean merge
-deny contains {"code": "NO_CANDIDATE", "msg": "there is no clean merge commit to judge", "path": "/candidate"} if {
+findings contains {"code": "NO_CANDIDATE", "msg": "there is no clean merge commit to judge", "path": "/candidate"} if {
 	not clean
 }
 
@@ -35,17 +42,17 @@ clean if {
 
 # METADATA
 # title: The gates judged another commit
-deny contains {"code": "OTHER_COMMIT", "msg": "the gates did not judge this very commit", "path": "/gates/commit"} if {
+findings contains {"code": "OTHER_COMMIT", "msg": "the gates did not judge this very commit", "path": "/gates/commit"} if {
 	not input.gates.commit == input.candidate.commit
 }
 
 # METADATA
 # title: The gates did not pass
-deny contains {"code": "GATES", "msg": sprintf("the gates ended with %v", [object.get(input.gates, "result", "nothing")]), "path": "/gates/result"} if {
+findings contains {"code": "GATES", "msg": sprintf("the gates ended with %v", [object.get(input.gates, "result", "nothing")]), "path": "/gates/result"} if {
 	not input.gates.result == "ok"
 }
 
-deny contains {"code": "GATE", "msg": sprintf("required gate %s ended with %v", [object.get(gate, "name", "without a name"), object.get(gate, "result", "nothing")]), "path": sprintf("/gates/results/%d", [index])} if {
+findings contains {"code": "GATE", "msg": sprintf("required gate %s ended with %v", [object.get(gate, "name", "without a name"), object.get(gate, "result", "nothing")]), "path": sprintf("/gates/results/%d", [index])} if {
 	some index, gate in input.gates.results
 	not gate.required == false
 	not gate_is_open(gate)
@@ -55,7 +62,7 @@ gate_is_open(gate) if gate.result == "ok"
 
 # METADATA
 # title: A required gate of the configuration did not run
-deny contains {"code": "GATE_MISSING", "msg": sprintf("gate %s has no result for this commit", [object.get(gate, "name", "without a name")]), "path": "/gates/results"} if {
+findings contains {"code": "GATE_MISSING", "msg": sprintf("gate %s has no result for this commit", [object.get(gate, "name", "without a name")]), "path": "/gates/results"} if {
 	some gate in input.settings.gates
 	gate.stage == "pre_merge"
 	not has_result(gate)
@@ -65,23 +72,23 @@ has_result(gate) if gate.name in {result.name | some result in input.gates.resul
 
 # METADATA
 # title: A source is not a verified task
-deny contains {"code": "UNVERIFIED", "msg": sprintf("commit %s is not the verified result of a task", [source]), "path": "/candidate/sources"} if {
+findings contains {"code": "UNVERIFIED", "msg": sprintf("commit %s is not the verified result of a task", [source]), "path": "/candidate/sources"} if {
 	some source in input.candidate.sources
 	not source in {task.commit | some task in input.tasks; task.state == "verified"}
 }
 
 # METADATA
 # title: Undeclared writes where the manifest blocks
-deny contains {"code": "UNDECLARED_WRITE", "msg": sprintf("%s was written without being declared", [path]), "path": path} if {
+findings contains {"code": "UNDECLARED_WRITE", "msg": sprintf("%s was written without being declared", [path]), "path": path} if {
 	input.settings.manifest.enforcement == "block"
 	some path in input.candidate.undeclared
 }
 
 # METADATA
 # title: What the security policy denies is never merged
-deny contains reason if some reason in security.deny
+findings contains reason if some reason in security.findings
 
-deny contains {"code": "NO_TIER", "msg": "no gate tier was decided", "path": "/tier/max_level"} if {
+findings contains {"code": "NO_TIER", "msg": "no gate tier was decided", "path": "/tier/max_level"} if {
 	not tier_is_known
 }
 

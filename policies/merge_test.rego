@@ -83,3 +83,26 @@ test_undeclared_writes_only_warn_where_the_manifest_warns if {
 		{"op": "replace", "path": "/settings/manifest/enforcement", "value": "warn"},
 	])
 }
+
+waived := json.patch(good, [
+	{"op": "replace", "path": "/candidate/changed/0/path", "value": "AGENTS.md"},
+	{"op": "add", "path": "/feature", "value": "shop"},
+	{"op": "add", "path": "/now", "value": "2026-01-02T00:00:00Z"},
+	{"op": "add", "path": "/waivers", "value": [{
+		"id": "W-1",
+		"scope": {"code": "PROTECTED_PATH", "feature": "shop", "task": null, "path": "AGENTS.md"},
+		"expires": "2026-01-08T00:00:00Z",
+		"request": {"by": "alice", "key": "1", "at": "2026-01-01T00:00:00Z"},
+		"approval": {"by": "bob", "key": "2", "at": "2026-01-01T00:00:00Z"},
+	}]},
+])
+
+test_a_waived_finding_is_said_and_does_not_close if {
+	merge.allow with input as waived
+	said := merge.waived with input as waived
+	{[reason.code, reason.path, reason.waiver] | some reason in said} == {["PROTECTED_PATH", "AGENTS.md", "W-1"]}
+}
+
+test_a_waiver_of_one_person_closes if {
+	codes(json.patch(waived, [{"op": "replace", "path": "/waivers/0/approval/by", "value": "alice"}])) == {"PROTECTED_PATH"}
+}

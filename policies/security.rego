@@ -6,20 +6,27 @@
 package security
 
 import data.paths
+import data.waivers
 
 default allow := false
 
 allow if count(deny) == 0
 
 # METADATA
+# title: What is found, less what valid waivers take away
+deny contains reason if some reason in waivers.left(findings)
+
+waived contains reason if some reason in waivers.taken(findings)
+
+# METADATA
 # title: The change cannot be read
-deny contains {"code": "MISSING_FACT", "msg": "the changed files are not known", "path": "/candidate/changed"} if {
+findings contains {"code": "MISSING_FACT", "msg": "the changed files are not known", "path": "/candidate/changed"} if {
 	not changes_are_known
 }
 
 changes_are_known if is_array(input.candidate.changed)
 
-deny contains {"code": "MISSING_FACT", "msg": "the security level is not known", "path": "/settings/security/level"} if {
+findings contains {"code": "MISSING_FACT", "msg": "the security level is not known", "path": "/settings/security/level"} if {
 	not level_is_known
 }
 
@@ -27,14 +34,14 @@ level_is_known if input.settings.security.level in {"minimal", "standard", "stri
 
 # METADATA
 # title: The change is too large to be searched for secrets
-deny contains {"code": "DIFF_TOO_LARGE", "msg": "the difference was cut, so it was not searched for secrets", "path": "/candidate/patch_complete"} if {
+findings contains {"code": "DIFF_TOO_LARGE", "msg": "the difference was cut, so it was not searched for secrets", "path": "/candidate/patch_complete"} if {
 	input.settings.security.level == "strict"
 	not input.candidate.patch_complete == true
 }
 
 # METADATA
 # title: A secret stands in the change
-deny contains {"code": "SECRET", "msg": sprintf("line %d of what is added looks like %s", [index + 1, kind]), "path": change.path} if {
+findings contains {"code": "SECRET", "msg": sprintf("line %d of what is added looks like %s", [index + 1, kind]), "path": change.path} if {
 	some change in input.candidate.changed
 	regex.match(hints, concat("\n", change.added_lines))
 	some index, line in change.added_lines
@@ -46,7 +53,7 @@ hints := `\[redacted:|AKIA|ASIA|gh[pousr]_|PRIVATE KEY|xox[abprs]-|sk-|glpat-|np
 
 # METADATA
 # title: A secret stands in the name of a file
-deny contains {"code": "SECRET_NAME", "msg": sprintf("the name of a file looks like %s", [kind]), "path": "/candidate/changed"} if {
+findings contains {"code": "SECRET_NAME", "msg": sprintf("the name of a file looks like %s", [kind]), "path": "/candidate/changed"} if {
 	some change in input.candidate.changed
 	regex.match(hints, change.path)
 	some kind in secret_kinds(change.path)
@@ -81,19 +88,19 @@ detectors := {
 
 # METADATA
 # title: A protected file was changed
-deny contains {"code": "PROTECTED_PATH", "msg": sprintf("%s is protected (%s)", [change.path, class]), "path": change.path} if {
+findings contains {"code": "PROTECTED_PATH", "msg": sprintf("%s is protected (%s)", [change.path, class]), "path": change.path} if {
 	some change in input.candidate.changed
 	some class in paths.protected(change.path, input.settings.security.level)
 }
 
 # METADATA
 # title: Submodules and symbolic links
-deny contains {"code": "SUBMODULE", "msg": sprintf("%s is a submodule", [change.path]), "path": change.path} if {
+findings contains {"code": "SUBMODULE", "msg": sprintf("%s is a submodule", [change.path]), "path": change.path} if {
 	some change in input.candidate.changed
 	change.mode == "160000"
 }
 
-deny contains {"code": "SYMLINK", "msg": sprintf("%s is a symbolic link", [change.path]), "path": change.path} if {
+findings contains {"code": "SYMLINK", "msg": sprintf("%s is a symbolic link", [change.path]), "path": change.path} if {
 	input.settings.security.level == "strict"
 	some change in input.candidate.changed
 	change.mode == "120000"
@@ -101,7 +108,7 @@ deny contains {"code": "SYMLINK", "msg": sprintf("%s is a symbolic link", [chang
 
 # METADATA
 # title: Direction marks can hide what a line says
-deny contains {"code": "BIDI", "msg": sprintf("line %d of what is added holds direction marks", [index + 1]), "path": change.path} if {
+findings contains {"code": "BIDI", "msg": sprintf("line %d of what is added holds direction marks", [index + 1]), "path": change.path} if {
 	not input.settings.security.level == "minimal"
 	some change in input.candidate.changed
 	regex.match("[\u202a-\u202e\u2066-\u2069]", concat("\n", change.added_lines))
@@ -111,7 +118,7 @@ deny contains {"code": "BIDI", "msg": sprintf("line %d of what is added holds di
 
 # METADATA
 # title: Characters that nobody sees, in files that agents read as instructions
-deny contains {"code": "HIDDEN_TEXT", "msg": sprintf("line %d of what is added holds characters that are not shown", [index + 1]), "path": change.path} if {
+findings contains {"code": "HIDDEN_TEXT", "msg": sprintf("line %d of what is added holds characters that are not shown", [index + 1]), "path": change.path} if {
 	not input.settings.security.level == "minimal"
 	some change in input.candidate.changed
 	regex.match(`[^\x00-\x7f]`, concat("\n", change.added_lines))
@@ -122,7 +129,7 @@ deny contains {"code": "HIDDEN_TEXT", "msg": sprintf("line %d of what is added h
 
 # METADATA
 # title: In strict projects, files that agents read are plain ASCII
-deny contains {"code": "NON_ASCII", "msg": sprintf("line %d of what is added is not ASCII", [index + 1]), "path": change.path} if {
+findings contains {"code": "NON_ASCII", "msg": sprintf("line %d of what is added is not ASCII", [index + 1]), "path": change.path} if {
 	input.settings.security.level == "strict"
 	some change in input.candidate.changed
 	paths.is_read_by_agents(change.path)
@@ -133,7 +140,7 @@ deny contains {"code": "NON_ASCII", "msg": sprintf("line %d of what is added is 
 # METADATA
 # title: A schema is loaded from a host that is not known
 # description: Editors and agents fetch what `$schema` names; the list of hosts is part of the bundle.
-deny contains {"code": "SCHEMA_HOST", "msg": sprintf("$schema names host %s", [host]), "path": change.path} if {
+findings contains {"code": "SCHEMA_HOST", "msg": sprintf("$schema names host %s", [host]), "path": change.path} if {
 	not input.settings.security.level == "minimal"
 	some change in input.candidate.changed
 	contains(concat("\n", change.added_lines), "$schema")

@@ -12,7 +12,7 @@ handlers = Handlers()
     "plan.build_waves",
     title="Build the plan",
     needs=("mode",),
-    gives=("plan", "waves", "limits", "worker_names"),
+    gives=("plan", "waves", "limits", "worker_names", "waivers"),
     delivers=True,
 )
 async def build_waves(activation: Activation) -> Variables:

@@ -40,7 +40,7 @@ configure.register(app)
 
 
 def _add_groups() -> None:
-    from engine.cli import comparing, decision, ledger, plugin, policy, process, rendering
+    from engine.cli import comparing, decision, ledger, plugin, policy, process, rendering, waiver
 
     for name, module, text in (
         ("ledger", ledger, "Verify, read and export the ledger."),
@@ -48,6 +48,7 @@ def _add_groups() -> None:
         ("policy", policy, "Evaluate, check and test policies."),
         ("process", process, "Run, test, lint, compare and draw process diagrams."),
         ("plugin", plugin, "List, make, test and run plugins."),
+        ("waiver", waiver, "Ask for exceptions to policies, approve, revoke and list them."),
     ):
         app.add_typer(module.app, name=name, help=text)
     process.app.command("run")(running.run_process)

@@ -146,6 +146,17 @@ def report(body: Mapping[str, Any]) -> None:
     for gate in closed:
         wave = f" of wave {gate['wave']}" if gate["wave"] else ""
         line(f"{coloured('closed')} {plain(gate['name'])}{wave}: {plain(gate['reason'])}")
+    seen: set[tuple[str, ...]] = set()
+    for waived in body["waivers"]:
+        place = (waived["waiver"], waived["code"], waived["path"])
+        if place in seen:
+            continue  # another gateway asked about the same
+        seen.add(place)
+        line(
+            f"[yellow]waived[/] {waived['code']} {plain(waived['path'])}: {plain(waived['reason'])} "
+            f"({waived['waiver']}, asked by {plain(waived['requested_by'])}, approved by {plain(waived['by'])}, "
+            f"until {plain(waived['expires'])})"
+        )
     for notice in body["notices"]:
         line(f"[red]note[/] {plain(notice)}")
     line(

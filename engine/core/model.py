@@ -57,11 +57,22 @@ class Reason:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Waived:
+    """A denial that did not count because of waiver `waiver` (its id)."""
+
+    code: str
+    message: str
+    waiver: str
+    path: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Verdict:
     """The answer of one policy for one input. `bundle` is the digest of the Rego text that judged."""
 
     ruling: Ruling
     reasons: tuple[Reason, ...] = ()
+    waived: tuple[Waived, ...] = ()  #: denials that valid waivers took away
     engine: str = ""  #: name and version of what evaluated, e.g. "regorus 0.13.0"
     bundle: str = ""
     duration_us: int = 0  #: observed; not part of what replay compares

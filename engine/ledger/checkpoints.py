@@ -65,16 +65,36 @@ class SigningKey:
         return self._private.sign(message)
 
 
+def is_signed(message: bytes, signature: bytes, public: bytes) -> bool:
+    """Return whether the ed25519 key `public` (32 bytes) made `signature` over `message`."""
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    try:
+        Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
 def ensure_key(home: Path) -> SigningKey:
     """Return the key of the engine home, made on first use (`keys/ledger.key`, mode 0600 in a folder 0700).
 
     Raises StoreError when it cannot be read or written, or others may read it.
     """
-    path = home / KEY_FILE
+    return open_key(home / KEY_FILE, make=True)
+
+
+def open_key(path: Path, *, make: bool = False) -> SigningKey:
+    """Return the key in the file `path`; `make` writes a new one (mode 0600, its folder 0700) when there is none.
+
+    Raises StoreError when it cannot be read or written, or others may read it.
+    """
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not path.exists():
-            _write_key(path, os.urandom(32))
+        if make:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not path.exists():
+                _write_key(path, os.urandom(32))
         return _read_key(path)
     except OSError as error:
         raise StoreError(
@@ -95,15 +115,10 @@ def verify_checkpoint(note: str, line: str) -> Checkpoint:
 
     Raises LedgerError when the note is malformed, was signed by another key, or the signature is wrong.
     """
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
     name, public = read_key_line(line)
     text, signature = _signed_text(note, name, public)
-    try:
-        Ed25519PublicKey.from_public_bytes(public).verify(signature, text.encode())
-    except InvalidSignature as error:
-        raise LedgerError("the signature of the checkpoint is wrong", where=name) from error
+    if not is_signed(text.encode(), signature, public):
+        raise LedgerError("the signature of the checkpoint is wrong", where=name)
     return _read_text(text, name)
 
 

@@ -1,22 +1,32 @@
 """From a policy's decision document to a verdict: the rules that close a gateway.
 
-A document is `{"allow": bool, "deny": [{"code", "msg", "path"?}…]}`; more keys are helpers of the policy. Whatever is not
-exactly that is `error`, nothing at all is `undefined`, and only `allow: true` with no denial is `pass`.
+A document is `{"allow": bool, "deny": [{"code", "msg", "path"?}…]}`, and `"waived": [{"code", "msg", "path"?, "waiver"}…]` when
+waivers took denials away; more keys are helpers of the policy. Whatever is not exactly that is `error`, nothing at all is
+`undefined`, and only `allow: true` with no denial is `pass`.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from engine.core.model import Reason, Ruling, Verdict
+from engine.core.model import Reason, Ruling, Verdict, Waived
 
 
 def judge(document: Any, *, engine: str, bundle: str, duration_us: int) -> Verdict:
     """Return the verdict of a decision document; None means the package is not defined."""
     # Any: JSON from a policy, looked at here for the first time
     ruling, reasons = _ruling(document)
+    waived = _waived(document)
+    if waived is None:
+        waived = ()
+        ruling, reasons = _malformed("expected waived to be a set of denials", document["waived"])
     return Verdict(
-        ruling=ruling, reasons=reasons, engine=engine, bundle=bundle, duration_us=duration_us
+        ruling=ruling,
+        reasons=reasons,
+        waived=waived,
+        engine=engine,
+        bundle=bundle,
+        duration_us=duration_us,
     )
 
 
@@ -71,6 +81,24 @@ def _reason(item: Any) -> Reason | None:
     if not isinstance(path, str) or not isinstance(location, str):
         return None
     return Reason(code=item["code"], message=item["msg"], path=path, location=location)
+
+
+def _waived(document: Any) -> tuple[Waived, ...] | None:  # Any: as in judge
+    """Return what the document says waivers took away, in order; None when it has another shape."""
+    if not isinstance(document, dict):
+        return ()
+    said = document.get("waived", [])
+    found: list[Waived] = []
+    for item in said if isinstance(said, list) else [None]:
+        given = dict(item) if isinstance(item, dict) else {}
+        waiver = given.pop("waiver", None)
+        reason = _reason(given)
+        if reason is None or not isinstance(waiver, str):
+            return None
+        found.append(
+            Waived(code=reason.code, message=reason.message, path=reason.path, waiver=waiver)
+        )
+    return tuple(sorted(found, key=lambda one: (one.code, one.path, one.waiver)))
 
 
 def _malformed(expected: str, got: object) -> tuple[Ruling, tuple[Reason, ...]]:

@@ -20,6 +20,7 @@ from engine.programs import reap
 from engine.runtime.conductor import Clock, Conductor, Ended
 from engine.runtime.forms import policy_settings
 from engine.runtime.recorder import Recorder
+from engine.runtime.waivers import Waivers
 from engine.runtime.work import Work
 from engine.runtime.world import Site
 from engine.settings import Project
@@ -48,6 +49,7 @@ class Carrying:
     policies: PolicySet
     handlers: Handlers
     contracts: Contracts
+    waivers: Waivers
     notes: Sequence[str] = field(default=())
     watch: Watch | None = None
     on_start: OnStart | None = None
@@ -127,6 +129,7 @@ class Carrying:
             lock_fd=self.lock_fd,
             contracts=self.contracts,
             plugins=discover([folder("plugins"), home / "plugins"], self.contracts),
+            waivers=self.waivers,
         )
 
     async def _within_time(self, conductor: Conductor) -> Ended:

@@ -110,7 +110,7 @@ class Delivery(TaskWorld):
             "tasks": tasks,
             "conflicts": [],
             "conflicting_tasks": [],
-            "changed": changes_with_lines(changed, patch.text, self._redact),
+            "changed": self._owned(changes_with_lines(changed, patch.text, self._redact), sources),
             "patch_complete": patch.is_complete,
             "changed_files": len(changed),
             "diff_lines": lines,
@@ -188,6 +188,7 @@ class Delivery(TaskWorld):
             "result": "failed" if blocking else "ok",
             "reasons": blocking,
             "results": results,
+            "waivers": await self._waivers(),
         }
 
     async def _gate(
@@ -219,15 +220,16 @@ class Delivery(TaskWorld):
     def verdict_drafts(
         self, package: str, input_: object, verdict: Verdict, at: object
     ) -> list[Draft]:
-        """Return the evidence of a policy verdict about a candidate, for the kernel."""
+        """Return also the evidence of a policy verdict about a candidate, for the kernel."""
+        waived = super().verdict_drafts(package, input_, verdict, at)
         if package != MERGE_PACKAGE or not isinstance(input_, Mapping):
-            return []
+            return waived
         candidate = input_.get("candidate")
         subject = subject_from(candidate) if isinstance(candidate, Mapping) else None
         if subject is None:
-            return []
+            return waived
         reasons = tuple(f"{reason.code}: {reason.message}" for reason in verdict.reasons)
-        return [self._verdict("policy", subject, verdict.ruling.value, reasons)]
+        return [*waived, self._verdict("policy", subject, verdict.ruling.value, reasons)]
 
     async def merge(self, job: Job, candidate: Variables, wave: Variables) -> Variables:
         """Return {state: merged|refused|stale, commit, head, old, reasons}; the kernel decides, not the caller."""
@@ -386,6 +388,16 @@ class Delivery(TaskWorld):
                     "reason": published.reason,
                 },
             )
+
+    def _owned(self, changed: list[Any], sources: Sequence[Variables]) -> list[Json]:
+        """Return the changes with the tasks that made each."""
+        # Any: JSON of changes_with_lines
+        wrote: dict[str, list[Json]] = {}
+        for source in sources:
+            snapshot = self._snapshots.get(str(source["commit"]))
+            for change in snapshot.changed if snapshot else ():
+                wrote.setdefault(self._redact.text(change.path), []).append(str(source["task"]))
+        return [{**change, "tasks": wrote.get(change["path"], [])} for change in changed]
 
     def _manifest_of(self, commits: Sequence[str]) -> tuple[list[Json], list[str]]:
         """Return (undeclared paths, why the manifest verdict fails) over the snapshots of a candidate."""

@@ -34,6 +34,7 @@ from engine.runtime.pending import Waiting
 from engine.runtime.proof import recorded_definitions
 from engine.runtime.report import report_of, write_report
 from engine.runtime.specs import find_task_graph, read_task_graph
+from engine.runtime.waivers import Waivers
 from engine.runtime.work import FeatureWork, ProcessWork, Work
 from engine.settings import Project, Settings, load_project
 from engine.shipped import bundle_of, definition_files, definitions_around, folder
@@ -91,6 +92,10 @@ class Engine:
 
     def contracts(self) -> Contracts:
         return Contracts(folder("contracts"))
+
+    def waivers(self) -> Waivers:
+        """Return the waivers of the project. Raises UsageError for a damaged line in waivers.people."""
+        return Waivers(self.project.home, self.settings.waivers.people, self.contracts())
 
     def has_store(self) -> bool:
         """Return whether the project has runs already, or keeps them in a database elsewhere."""
@@ -293,6 +298,7 @@ class Engine:
             policies=self.policies(definitions),
             handlers=load_handlers(),
             contracts=self.contracts(),
+            waivers=self.waivers(),
             **rest,
         )
         with closing(carrying.policies):

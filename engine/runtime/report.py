@@ -21,6 +21,7 @@ _TYPES = (
     EntryType.RUN_RESUMED,
     EntryType.GATE_FINISHED,
     EntryType.VERDICT_RECORDED,
+    EntryType.WAIVER_GRANTED,
     EntryType.MERGE_COMPLETED,
     EntryType.MERGE_REFUSED,
     EntryType.MERGE_VOIDED,
@@ -126,6 +127,7 @@ def build_report(store: Store, run: str) -> dict[str, Json]:
             for number, members in sorted(waves.items())
         ],
         "gates": fold.gates,
+        "waivers": fold.waivers,
         "notices": fold.notices,
         "ledger": {"entries": row.entries, "head": row.head.hex()},
         "bundle": f"sha256:{row.bundle}",
@@ -161,6 +163,17 @@ def markdown(report: Mapping[str, Any]) -> str:
         f"| {gate['name']} | {gate['wave'] or ''} | {gate['verdict']} | {_cell(gate['reason'])} |"
         for gate in report["gates"]
     ]
+    if report["waivers"]:
+        lines += [
+            "",
+            "| waived | where | why | asked by | approved by | until |",
+            "|---|---|---|---|---|---|",
+        ]
+    lines += [
+        f"| {waived['code']} ({waived['package']}) | {_cell(waived['path'])} | {_cell(waived['reason'])} "
+        f"| {waived['requested_by']} | {waived['by']} | {waived['expires']} |"
+        for waived in report["waivers"]
+    ]
     lines += [f"- {notice}" for notice in report["notices"]]
     return "\n".join(lines) + "\n"
 
@@ -172,6 +185,7 @@ class _Fold:
         self.head: str | None = None
         self.merges: dict[int, Json] = {}
         self.gates: list[Json] = []
+        self.waivers: list[Json] = []
         self.notices: list[Json] = []
         self._wave = 1
 
@@ -184,6 +198,8 @@ class _Fold:
                 self._gate("doctor", "doctor", body["result"], body["reason"], back=1)
             case EntryType.VERDICT_RECORDED if body["kind"] == "policy":
                 self._gate("policy merge", "pre_merge", body["verdict"], "; ".join(body["reasons"]))
+            case EntryType.WAIVER_GRANTED if "waiver" in body:
+                self._waiver(body)
             case EntryType.MERGE_COMPLETED:
                 self.head = body["commit"]
                 if isinstance(body["wave"], int):
@@ -202,6 +218,13 @@ class _Fold:
                 self.notices.append(f"branch {body['branch']} was not moved: {body['reason']}")
             case _:
                 pass
+
+    def _waiver(self, body: Mapping[str, Any]) -> None:  # Any: JSON of our own entry
+        """Take a waiver once for each place that it opened, however many gateways asked."""
+        names = ("waiver", "package", "code", "path", "reason", "requested_by", "by", "expires")
+        told: dict[str, Json] = {name: body[name] for name in names}
+        if told not in self.waivers:
+            self.waivers.append(told)
 
     def _gate(self, name: str, stage: str, verdict: str, reason: str, back: int = 0) -> None:
         wave = None if stage == "final" else max(1, self._wave - back)

@@ -77,6 +77,7 @@ class TaskWorld(GeneralWorld):
                 "cap": self._site.settings.run.max_workers,
             },
             "worker_names": sorted({SHELL.name, *self._site.settings.workers}),
+            "waivers": await self._waivers(),
         }
 
     async def announce_plan(self, waves: Sequence[Variables]) -> None:
@@ -121,6 +122,7 @@ class TaskWorld(GeneralWorld):
             },
             "attempt": job.visit,
             "spent": dict(self._spent),
+            "waivers": await self._waivers(),
         }
 
     async def run_worker(self, job: Job, task: Variables, selection: Variables) -> Variables:
@@ -355,6 +357,10 @@ class TaskWorld(GeneralWorld):
         ]
 
     # ---- private steps
+
+    async def _waivers(self) -> list[Json]:
+        """Return the waivers that policies are shown, as they are now."""
+        return await self._in_thread(self._site.waivers.facts, self.feature)
 
     def _child_environment(self) -> Mapping[str, str]:
         return self._repository.child_environment()

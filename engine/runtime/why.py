@@ -199,6 +199,7 @@ class _Teller:
         asked = self._requests.get((entry.instance, request))
         rules = self._rules(asked, at) if asked and verdict.ruling is Ruling.FAIL else []
         reasons = [f"{reason.code}: {reason.message}" for reason in verdict.reasons]
+        reasons += [f"waived by {one.waiver}: {one.code} {one.path}" for one in verdict.waived]
         return Step(
             seq=entry.seq,
             kind="policy",
@@ -211,6 +212,9 @@ class _Teller:
                 "reasons": [
                     {"code": r.code, "message": r.message, "path": r.path} for r in verdict.reasons
                 ],
+                "waived": [
+                    {"code": w.code, "path": w.path, "waiver": w.waiver} for w in verdict.waived
+                ],
                 "rules": list(rules),
             },
         )
@@ -221,7 +225,7 @@ class _Teller:
             told = study(self.definitions.policies, asked.package, asked.input, at)
         except (DefinitionError, RegoError):
             return []  # another engine judged, which knows what the embedded one does not
-        places = (place for denial in told.denials for place in denial.by if place.name == "deny")
+        places = (place for denial in told.denials for place in denial.by)
         return sorted({f"{place.file}:{place.line}" for place in places})
 
 

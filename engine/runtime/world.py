@@ -34,6 +34,7 @@ from engine.programs import (
 from engine.runtime.conductor import Clock, Judge
 from engine.runtime.forms import OUTPUT_TAIL_BYTES, policy_settings, program_result
 from engine.runtime.recorder import Recorder
+from engine.runtime.waivers import Waivers, granted
 from engine.settings import Settings
 from engine.store import Change
 from engine.web import Request, Web
@@ -56,6 +57,7 @@ class Site:
     lock_fd: int | None
     contracts: Contracts
     plugins: Plugins
+    waivers: Waivers
 
 
 class GeneralWorld:
@@ -153,8 +155,8 @@ class GeneralWorld:
     def verdict_drafts(
         self, package: str, input_: object, verdict: Verdict, at: object
     ) -> list[Draft]:
-        """Return the evidence that follows from a verdict, beside the turn that holds it; none in general."""
-        return []
+        """Return the records that follow from a verdict, beside the turn that holds it: the waivers it rests on."""
+        return granted(package, input_, verdict, self._clock.now())
 
     async def finish(self, status: str) -> None:
         """After the root ended with `status`: remove what is not needed any more."""

@@ -42,6 +42,17 @@ REASON = {"code": "X", "msg": "no"}
         pytest.param(
             {"allow": False, "deny": [{"code": "X"}]}, Ruling.ERROR, id="a denial without text"
         ),
+        pytest.param(
+            {"allow": True, "deny": [], "waived": [{**REASON, "waiver": "W"}]},
+            Ruling.PASS,
+            id="a denial was waived",
+        ),
+        pytest.param(
+            {"allow": True, "deny": [], "waived": [REASON]}, Ruling.ERROR, id="waived by nothing"
+        ),
+        pytest.param(
+            {"allow": True, "deny": [], "waived": {}}, Ruling.ERROR, id="waived is no set"
+        ),
         pytest.param(True, Ruling.ERROR, id="a bare true"),
         pytest.param([True], Ruling.ERROR, id="a list"),
     ],
