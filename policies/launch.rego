@@ -7,6 +7,7 @@
 package launch
 
 import data.paths
+import data.shapes
 import data.waivers
 
 default allow := false
@@ -24,6 +25,15 @@ waived contains reason if some reason in waivers.taken(findings)
 findings contains {"code": "MISSING_FACT", "msg": sprintf("nothing is known about %s", [name]), "path": sprintf("/%s", [name])} if {
 	some name in ["task", "selection", "workspace", "attempt", "settings"]
 	not input[name]
+}
+
+findings contains {"code": "MISSING_FACT", "msg": sprintf("the files that the task wants to %s are no list", [kind]), "path": sprintf("/task/files/%s", [kind])} if {
+	some kind in {"create", "modify"} - known_files
+}
+
+known_files contains kind if {
+	some kind in ["create", "modify"]
+	is_array(input.task.files[kind])
 }
 
 # METADATA
@@ -59,5 +69,5 @@ findings contains {"code": "RUN_BUDGET", "msg": sprintf("the run has cost %d of 
 
 declared contains path if {
 	some kind in ["create", "modify"]
-	some path in input.task.files[kind]
+	some path in shapes.items(input.task.files[kind])
 }

@@ -7,6 +7,7 @@
 package merge
 
 import data.security
+import data.shapes
 import data.waivers
 
 default allow := false
@@ -26,6 +27,20 @@ findings contains {"code": "MISSING_FACT", "msg": sprintf("nothing is known abou
 	not input[name]
 }
 
+findings contains {"code": "MISSING_FACT", "msg": sprintf("%s is no list", [path]), "path": path} if {
+	some path in {"/candidate/undeclared", "/candidate/sources", "/gates/results", "/settings/gates", "/tasks"} - lists
+}
+
+lists contains "/candidate/undeclared" if is_array(input.candidate.undeclared)
+
+lists contains "/candidate/sources" if is_array(input.candidate.sources)
+
+lists contains "/gates/results" if is_array(input.gates.results)
+
+lists contains "/settings/gates" if is_array(input.settings.gates)
+
+lists contains "/tasks" if is_array(input.tasks)
+
 # METADATA
 # title: The candidate is no clean merge
 findings contains {"code": "NO_CANDIDATE", "msg": "there is no clean merge commit to judge", "path": "/candidate"} if {
@@ -37,7 +52,7 @@ clean if {
 	is_string(input.candidate.commit)
 	is_string(input.candidate.old)
 	is_string(input.candidate.tree)
-	count(input.candidate.sources) > 0
+	count(shapes.items(input.candidate.sources)) > 0
 }
 
 # METADATA
@@ -53,7 +68,7 @@ findings contains {"code": "GATES", "msg": sprintf("the gates ended with %v", [o
 }
 
 findings contains {"code": "GATE", "msg": sprintf("required gate %s ended with %v", [object.get(gate, "name", "without a name"), object.get(gate, "result", "nothing")]), "path": sprintf("/gates/results/%d", [index])} if {
-	some index, gate in input.gates.results
+	some index, gate in shapes.items(input.gates.results)
 	not gate.required == false
 	not gate_is_open(gate)
 }
@@ -63,25 +78,25 @@ gate_is_open(gate) if gate.result == "ok"
 # METADATA
 # title: A required gate of the configuration did not run
 findings contains {"code": "GATE_MISSING", "msg": sprintf("gate %s has no result for this commit", [object.get(gate, "name", "without a name")]), "path": "/gates/results"} if {
-	some gate in input.settings.gates
+	some gate in shapes.items(input.settings.gates)
 	gate.stage == "pre_merge"
 	not has_result(gate)
 }
 
-has_result(gate) if gate.name in {result.name | some result in input.gates.results; result.commit == input.candidate.commit}
+has_result(gate) if gate.name in {result.name | some result in shapes.items(input.gates.results); result.commit == input.candidate.commit}
 
 # METADATA
 # title: A source is not a verified task
 findings contains {"code": "UNVERIFIED", "msg": sprintf("commit %s is not the verified result of a task", [source]), "path": "/candidate/sources"} if {
-	some source in input.candidate.sources
-	not source in {task.commit | some task in input.tasks; task.state == "verified"}
+	some source in shapes.items(input.candidate.sources)
+	not source in {task.commit | some task in shapes.items(input.tasks); task.state == "verified"}
 }
 
 # METADATA
 # title: Undeclared writes where the manifest blocks
 findings contains {"code": "UNDECLARED_WRITE", "msg": sprintf("%s was written without being declared", [path]), "path": path} if {
 	input.settings.manifest.enforcement == "block"
-	some path in input.candidate.undeclared
+	some path in shapes.items(input.candidate.undeclared)
 }
 
 # METADATA

@@ -5,6 +5,7 @@
 #   input: feature, plan{task_count, widest, tools[], approved}, waves[{number, tasks[]}], settings, waivers[]
 package preflight
 
+import data.shapes
 import data.waivers
 
 default allow := false
@@ -24,6 +25,23 @@ findings contains {"code": "MISSING_FACT", "msg": sprintf("the plan says nothing
 	not input[name]
 }
 
+findings contains {"code": "MISSING_FACT", "msg": "the tasks of the waves are no lists", "path": "/waves"} if {
+	not waves_are_known
+}
+
+waves_are_known if {
+	is_array(input.waves)
+	every wave in input.waves {
+		is_array(wave.tasks)
+	}
+}
+
+findings contains {"code": "MISSING_FACT", "msg": "the gates of the configuration are no list", "path": "/settings/gates"} if {
+	not gates_are_known
+}
+
+gates_are_known if is_array(input.settings.gates)
+
 # METADATA
 # title: There is nothing to do
 findings contains {"code": "EMPTY_PLAN", "msg": "the plan has no tasks", "path": "/waves"} if {
@@ -31,15 +49,15 @@ findings contains {"code": "EMPTY_PLAN", "msg": "the plan has no tasks", "path":
 }
 
 has_tasks if {
-	some wave in input.waves
+	some wave in shapes.items(input.waves)
 	count(wave.tasks) > 0
 }
 
 # METADATA
 # title: A task that cannot be verified is never done
 findings contains {"code": "NO_VERIFICATION", "msg": sprintf("task %s names no verification command", [object.get(task, "id", "without an id")]), "path": sprintf("/waves/%d", [wave.number])} if {
-	some wave in input.waves
-	some task in wave.tasks
+	some wave in shapes.items(input.waves)
+	some task in shapes.items(wave.tasks)
 	not task.verification.command
 }
 
@@ -54,5 +72,5 @@ findings contains {"code": "NOT_APPROVED", "msg": "the task graph is not marked 
 # title: Security gates cannot be left out in strict projects
 findings contains {"code": "NO_GATES", "msg": "a strict project needs at least one gate before the merge", "path": "/settings/gates"} if {
 	input.settings.security.level == "strict"
-	count([gate | some gate in input.settings.gates; gate.stage == "pre_merge"; gate.enforcement == "block"]) == 0
+	count([gate | some gate in shapes.items(input.settings.gates); gate.stage == "pre_merge"; gate.enforcement == "block"]) == 0
 }

@@ -6,6 +6,7 @@
 package security
 
 import data.paths
+import data.shapes
 import data.waivers
 
 default allow := false
@@ -26,6 +27,24 @@ findings contains {"code": "MISSING_FACT", "msg": "the changed files are not kno
 
 changes_are_known if is_array(input.candidate.changed)
 
+changed contains change if {
+	some change in shapes.items(input.candidate.changed)
+	is_readable(change)
+}
+
+is_readable(change) if {
+	is_string(change.path)
+	is_string(change.mode)
+	is_array(change.added_lines)
+	every line in change.added_lines {
+		is_string(line)
+	}
+}
+
+findings contains {"code": "MISSING_FACT", "msg": "what was changed in a file is not known", "path": "/candidate/changed"} if {
+	count(changed) != count({change | some change in shapes.items(input.candidate.changed)})
+}
+
 findings contains {"code": "MISSING_FACT", "msg": "the security level is not known", "path": "/settings/security/level"} if {
 	not level_is_known
 }
@@ -42,7 +61,7 @@ findings contains {"code": "DIFF_TOO_LARGE", "msg": "the difference was cut, so 
 # METADATA
 # title: A secret stands in the change
 findings contains {"code": "SECRET", "msg": sprintf("line %d of what is added looks like %s", [index + 1, kind]), "path": change.path} if {
-	some change in input.candidate.changed
+	some change in changed
 	regex.match(hints, concat("\n", change.added_lines))
 	some index, line in change.added_lines
 	some kind in secret_kinds(line)
@@ -54,7 +73,7 @@ hints := `\[redacted:|AKIA|ASIA|gh[pousr]_|PRIVATE KEY|xox[abprs]-|sk-|glpat-|np
 # METADATA
 # title: A secret stands in the name of a file
 findings contains {"code": "SECRET_NAME", "msg": sprintf("the name of a file looks like %s", [kind]), "path": "/candidate/changed"} if {
-	some change in input.candidate.changed
+	some change in changed
 	regex.match(hints, change.path)
 	some kind in secret_kinds(change.path)
 }
@@ -89,20 +108,20 @@ detectors := {
 # METADATA
 # title: A protected file was changed
 findings contains {"code": "PROTECTED_PATH", "msg": sprintf("%s is protected (%s)", [change.path, class]), "path": change.path} if {
-	some change in input.candidate.changed
+	some change in changed
 	some class in paths.protected(change.path, input.settings.security.level)
 }
 
 # METADATA
 # title: Submodules and symbolic links
 findings contains {"code": "SUBMODULE", "msg": sprintf("%s is a submodule", [change.path]), "path": change.path} if {
-	some change in input.candidate.changed
+	some change in changed
 	change.mode == "160000"
 }
 
 findings contains {"code": "SYMLINK", "msg": sprintf("%s is a symbolic link", [change.path]), "path": change.path} if {
 	input.settings.security.level == "strict"
-	some change in input.candidate.changed
+	some change in changed
 	change.mode == "120000"
 }
 
@@ -110,7 +129,7 @@ findings contains {"code": "SYMLINK", "msg": sprintf("%s is a symbolic link", [c
 # title: Direction marks can hide what a line says
 findings contains {"code": "BIDI", "msg": sprintf("line %d of what is added holds direction marks", [index + 1]), "path": change.path} if {
 	not input.settings.security.level == "minimal"
-	some change in input.candidate.changed
+	some change in changed
 	regex.match("[\u202a-\u202e\u2066-\u2069]", concat("\n", change.added_lines))
 	some index, line in change.added_lines
 	regex.match("[\u202a-\u202e\u2066-\u2069]", line)
@@ -120,7 +139,7 @@ findings contains {"code": "BIDI", "msg": sprintf("line %d of what is added hold
 # title: Characters that nobody sees, in files that agents read as instructions
 findings contains {"code": "HIDDEN_TEXT", "msg": sprintf("line %d of what is added holds characters that are not shown", [index + 1]), "path": change.path} if {
 	not input.settings.security.level == "minimal"
-	some change in input.candidate.changed
+	some change in changed
 	regex.match(`[^\x00-\x7f]`, concat("\n", change.added_lines))
 	paths.is_read_by_agents(change.path)
 	some index, line in change.added_lines
@@ -131,7 +150,7 @@ findings contains {"code": "HIDDEN_TEXT", "msg": sprintf("line %d of what is add
 # title: In strict projects, files that agents read are plain ASCII
 findings contains {"code": "NON_ASCII", "msg": sprintf("line %d of what is added is not ASCII", [index + 1]), "path": change.path} if {
 	input.settings.security.level == "strict"
-	some change in input.candidate.changed
+	some change in changed
 	paths.is_read_by_agents(change.path)
 	some index, line in change.added_lines
 	regex.match(`[^\x00-\x7f]`, line)
@@ -142,7 +161,7 @@ findings contains {"code": "NON_ASCII", "msg": sprintf("line %d of what is added
 # description: Editors and agents fetch what `$schema` names; the list of hosts is part of the bundle.
 findings contains {"code": "SCHEMA_HOST", "msg": sprintf("$schema names host %s", [host]), "path": change.path} if {
 	not input.settings.security.level == "minimal"
-	some change in input.candidate.changed
+	some change in changed
 	contains(concat("\n", change.added_lines), "$schema")
 	some line in change.added_lines
 	some found in regex.find_all_string_submatch_n(`\$schema["']?\s*[:=]\s*["']?[a-zA-Z]+://([^/"'\s]*)`, line, -1)
