@@ -106,3 +106,10 @@ test_a_waived_finding_is_said_and_does_not_close if {
 test_a_waiver_of_one_person_closes if {
 	codes(json.patch(waived, [{"op": "replace", "path": "/waivers/0/approval/by", "value": "alice"}])) == {"PROTECTED_PATH"}
 }
+
+test_what_is_no_list_is_a_missing_fact if {
+	every path in ["/candidate/undeclared", "/candidate/sources", "/gates/results", "/settings/gates", "/tasks"] {
+		paths := {reason.path | some reason in merge.deny with input as change(path, null); reason.code == "MISSING_FACT"}
+		path in paths
+	}
+}
