@@ -168,7 +168,11 @@ def _unused(modules: Sequence[Module]) -> Iterator[Finding]:
         for rule in module.tree["rules"]:
             name = _name(rule)
             full = f"{module.package}.{name}"
-            if name in (*_DECISION, *told) or name.startswith("test_") or _is_used(full, used):
+            if (
+                name in (*_DECISION, "waived", *told)
+                or name.startswith("test_")
+                or _is_used(full, used)
+            ):
                 continue
             told.add(name)
             yield _finding(

@@ -18,7 +18,9 @@ from engine.policy.spread import Body, Spread, Statement, spread
 from engine.policy.tree import module_of
 
 _NO_DOCUMENT: Final = {"EVALUATION", "NO_PACKAGE_NAME", "TIMEOUT"}
-_NEVER: Final = b"deny contains {} if false"  #: a rule in place of one that is taken away: some deny must be left
+#: sets whose rules find what denies: what stands in `findings` is denied unless a waiver takes it away
+DENYING: Final = ("deny", "findings")
+_NEVER: Final = " contains {} if false"  #: behind a name: a rule in place of one that is taken away, so that the set is there
 _TESTS: Final = re.compile(r"^test_\w+", re.MULTILINE)
 
 
@@ -201,6 +203,7 @@ def _denials(
     without = {one: _deny(_without(modules, [one]), package, text) for one in rules}
     for item in _deny(modules, package, text):
         by = [one for one in rules if item not in without[one]]
+        by = [one for one in by if one[1].name != "deny"] or by  # it hands on what the others found
         awaited = {name.rpartition(".")[2] for _, body in by for name in body.negates}
         yield Denial(
             code=str(item.get("code", "")),
@@ -232,14 +235,16 @@ def _stopped(
 
 
 def _denies(body: Body) -> bool:
-    return body.name == "deny" and body.collects
+    return body.name in DENYING and body.collects
 
 
 def _without(modules: Mapping[str, str], rules: list[tuple[str, Body]]) -> dict[str, str]:
     """Return `modules` with `rules` taken away."""
     left = {path: text.encode() for path, text in modules.items()}
     for path, body in sorted(rules, key=lambda one: one[1].start, reverse=True):
-        left[path] = left[path][: body.start] + _NEVER + left[path][body.end :]
+        left[path] = (
+            left[path][: body.start] + (body.name + _NEVER).encode() + left[path][body.end :]
+        )
     return {path: text.decode() for path, text in left.items()}
 
 

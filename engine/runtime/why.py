@@ -26,7 +26,6 @@ from engine.core.model import (
 from engine.errors import DefinitionError, UsageError
 from engine.ledger import Entry, EntryType, read_turn
 from engine.policy import PolicySet
-from engine.policy.backends import RegoError
 from engine.policy.study import explain as study
 from engine.runtime.nearest import NEVER_BEGUN, Nearest, nearest_change
 from engine.runtime.proof import Book, Verified, recorded_definitions
@@ -223,7 +222,7 @@ class _Teller:
         """Return file:line of the rules that deny the recorded input, asked again under the recorded policies."""
         try:
             told = study(self.definitions.policies, asked.package, asked.input, at)
-        except (DefinitionError, RegoError):
+        except DefinitionError:
             return []  # another engine judged, which knows what the embedded one does not
         places = (place for denial in told.denials for place in denial.by)
         return sorted({f"{place.file}:{place.line}" for place in places})

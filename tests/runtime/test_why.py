@@ -56,7 +56,7 @@ def test_a_denial_is_told_with_its_reasons_and_the_rules_that_gave_them(ask: Ask
     text = (Path(__file__).parents[2] / "policies" / "merge.rego").read_text("utf-8").splitlines()
     rules = [rule.partition(":") for rule in told["rules"]]
     assert [file for file, _, _ in rules] == ["policies/merge.rego"] * 2
-    assert all(text[int(line) - 1].startswith("deny contains") for _, _, line in rules)
+    assert all(text[int(line) - 1].startswith("findings contains") for _, _, line in rules)
 
 
 def test_a_gate_is_told_with_the_end_of_its_output(ask: Ask) -> None:
