@@ -48,6 +48,14 @@ def _parser() -> argparse.ArgumentParser:
         "--key", default="", metavar="LINE", help="the run's key line, from a source you trust"
     )
     parser.add_argument(
+        "--rotation",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a note on a change of the signing key; repeatable",
+    )
+    parser.add_argument(
         "--blobs", type=Path, metavar="DIR", help="the blobs, when they are not beside the ledger"
     )
     parser.add_argument(
@@ -70,6 +78,7 @@ def _audit(given: argparse.Namespace, notes: Sequence[str]) -> int:
         notes,
         given.key,
         levels,
+        rotations=[path.read_text("utf-8") for path in given.rotation],
         blobs=given.blobs,
         repository=given.git,
         ref=given.ref,

@@ -18,6 +18,7 @@ def verify_folder(
     key: str = "",
     levels: Sequence[str] = BYTES_CHAIN_COURSE,
     *,
+    rotations: Sequence[str] = (),
     blobs: Path | None = None,
     repository: Path | None = None,
     ref: str = "",
@@ -28,7 +29,12 @@ def verify_folder(
     taken, which proves only that the files fit together, unless a note from elsewhere is signed by it: the name of a
     log holds the hash of its key. Raises UsageError when there is no ledger or no repository.
     """
-    evidence = replace(evidence_of(folder, notes, key, blobs=blobs), repository=repository, ref=ref)
+    evidence = replace(
+        evidence_of(folder, notes, key, blobs=blobs),
+        repository=repository,
+        ref=ref,
+        rotations=rotations,
+    )
     report = audit(evidence, levels)
     extra = segment_findings(_segments(folder))
     return replace(report, findings=tuple(sorted({*report.findings, *extra})))
@@ -52,7 +58,6 @@ def evidence_of(
         entries=sum(path.stat().st_size for path in segments) // 700,
         notes=(*own, *notes),
         keys=[key or _text_of(folder / "key.pub")],
-        rotations=[path.read_text("utf-8") for path in sorted(folder.glob("rotations/*"))],
         blob=_reader(store) if store else None,
     )
 

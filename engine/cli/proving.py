@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -31,6 +32,7 @@ def register(app: typer.Typer) -> None:
     app.command()(verify)
     app.command()(prove)
     app.command()(verifier)
+    app.command("rotate-key")(rotate_key)
 
 
 def verify(
@@ -102,6 +104,28 @@ def verifier(
     return 0
 
 
+def rotate_key(project: ProjectFolder = HERE) -> int:
+    """Sign with a new key from now on; both keys sign the change, and runs that go on record it."""
+    from datetime import UTC, datetime
+
+    from engine.ledger.rotation import rotate_key as rotate
+    from engine.settings import load_project
+    from engine.store.lock import EngineLock
+
+    if not project.is_dir():
+        raise UsageError("the project folder is not there", where=str(project))
+    home = load_project(project.resolve()).home
+    if not home.is_dir():
+        raise UsageError("there is no engine home here", where=str(home), hint="Run: engine init")
+    with ExitStack() as stack:
+        for path in sorted((home / "locks").glob("*.lock")):
+            stack.enter_context(EngineLock.acquire(home, path.stem))
+        note = rotate(home, datetime.now(UTC))
+    out.line(f"signing with a new key; the change, signed by both, is {out.plain(note)}")
+    out.line("give it to whoever keeps checkpoints or the old key line")
+    return 0
+
+
 def _write(path: Path | None, content: bytes) -> None:
     if path is None:
         sys.stdout.write(content.decode())
@@ -118,17 +142,17 @@ def _evidence(store: Store, run: Run, notes: list[str]) -> Evidence:
     """Return the run's rows, its key, the exported checkpoints and those given."""
     from engine.audit import Evidence
     from engine.ledger.checkpoints import KEY_FILE, ensure_key
+    from engine.ledger.rotation import rotations
 
     exported = sorted((store.home / "ledger" / run.id / "checkpoints").glob("[0-9]*"))
     known = [text_of(path, "the checkpoint") for path in exported]
-    rotations = sorted((store.home / KEY_FILE).parent.glob("rotations/*"))
     has_key = (store.home / KEY_FILE).exists()
     return Evidence(
         lines=lambda: islice(store.lines(run.id), run.entries),
         entries=run.entries,
         notes=[*known, *notes],
         keys=[ensure_key(store.home).key_line(run.id)] if has_key else [],
-        rotations=[text_of(path, "the rotation") for path in rotations],
+        rotations=rotations(store.home),
         blob=_blob_reader(store),
     )
 

@@ -41,6 +41,7 @@ from engine.ledger import (
 from engine.ledger.checkpoints import SigningKey, ensure_key, sign_checkpoint
 from engine.ledger.entries import NO_HASH, after, entry_hash, time_text
 from engine.ledger.merkle import Frontier
+from engine.ledger.rotation import rotation_drafts, rotations
 from engine.store.apply import TaskBodies, apply, read_body
 from engine.store.blobs import Blobs
 from engine.store.changes import Change
@@ -54,6 +55,7 @@ _RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _WITNESSED: Final = frozenset(
     {EntryType.MERGE_AUTHORIZED, EntryType.ROLLBACK_AUTHORIZED, EntryType.RUN_FINISHED}
 )
+_NAMING_A_KEY: Final = (EntryType.CHECKPOINT_SIGNED.value, EntryType.KEY_ROTATED.value)
 _ADVANCE: Final = (
     "UPDATE run SET epoch = ?, entries = ?, head = ?, peaks = ?, signed = ?"
     " WHERE number = ? AND epoch = ? AND entries = ?"
@@ -204,7 +206,8 @@ class Store:
                     tasks={task.task: task.body for task in _tasks(connection, row.number)},
                 )
                 resumed = note(EntryType.RUN_RESUMED, at, body or {})
-                _, live = self._write(connection, taken, old, [resumed], (), None)
+                drafts = [resumed, *self._rotated(connection, row.number, run, at)]
+                _, live = self._write(connection, taken, old, drafts, (), None)
             self._live[run] = live
         return live.head.epoch
 
@@ -418,6 +421,21 @@ class Store:
             "key": self._key.key_line(run),
         }
         return note(EntryType.CHECKPOINT_SIGNED, at, body)
+
+    def _rotated(self, connection: Connection, number: int, run: str, at: datetime) -> list[Draft]:
+        """Return the entries that say how the key of the run's newest checkpoint became the one in use now."""
+        newest = (
+            select(ENTRY.c.line)
+            .where(ENTRY.c.run == number, ENTRY.c.type.in_(_NAMING_A_KEY))
+            .order_by(ENTRY.c.seq.desc())
+            .limit(1)
+        )
+        line = connection.execute(newest).scalar()
+        if line is None:
+            return []
+        self._key = ensure_key(self.home)
+        recorded = str((read_entry(bytes(line)).body or {})["key"])
+        return rotation_drafts(run, recorded, self._key, rotations(self.home), at)
 
     def _lines(
         self, run: str, after: int, wanted: Sequence[ColumnElement[bool]]
