@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -19,7 +20,7 @@ from engine.bpmn.model import Finding
 from engine.core.model import Json
 from engine.errors import DefinitionError
 from engine.policy.backends import RegoError
-from engine.policy.built_ins import ADDED, REFUSED
+from engine.policy.built_ins import ADDED, KNOWN, REFUSED
 from engine.policy.inspection import findings
 from engine.policy.tree import Tree
 
@@ -44,7 +45,7 @@ class Embedded:
         engine.add_data_json(self._data)
         self.packages = tuple(name.removeprefix("data.") for name in sorted(engine.get_packages()))
         self.tree: Tree = orjson.loads(engine.get_ast_as_json())
-        wrong = findings(self.tree, _has_built_in)
+        wrong = findings(self.tree, _built_ins())
         if wrong:
             raise FindingsError(wrong)
         _compiled(engine, modules)
@@ -132,15 +133,22 @@ def _refusal(name: str) -> Callable[..., Any]:
     return refuse
 
 
-def _has_built_in(name: str) -> bool:
-    """Ask the engine itself; it counts the arguments only of what it has."""
+def _built_ins() -> Callable[[str], bool]:
+    """Return who tells whether the engine has a built-in: the engine, which counts the arguments only of what it has."""
     engine = regorus.Engine()
     _extend(engine)
-    try:
-        engine.eval_query_as_json(f"{name}()")
-    except Exception as error:
-        return "could not find function" not in str(error)
-    return True
+
+    @cache
+    def is_built_in(name: str) -> bool:
+        if name in KNOWN or name in ADDED:
+            return True
+        try:
+            engine.eval_query_as_json(f"{name}()")
+        except Exception as error:
+            return "could not find function" not in str(error)
+        return True
+
+    return is_built_in
 
 
 def _compiled(engine: Any, modules: Mapping[str, str]) -> None:

@@ -78,8 +78,9 @@ def _calls(node: Tree) -> Iterator[tuple[str, Mapping[str, int]]]:
 def _of_negations(module: Module, rules: set[str]) -> Iterator[Finding]:
     known = set(module.imports) | rules | {"input", "data"}
     for rule in module.tree["rules"]:
-        bound = set(_names(rule, module.text, in_negations=False))
-        for negation in nodes(rule, "NotExpr"):
+        negations = list(nodes(rule, "NotExpr"))
+        bound = set(_names(rule, module.text, in_negations=False)) if negations else set()
+        for negation in negations:
             for name, at in _plain_variables(negation):
                 if name not in known | bound:
                     yield _finding(

@@ -63,14 +63,15 @@ def roots(modules: Iterable[Module], package: str) -> set[str]:
 
 def nodes(node: Tree, kind: str) -> Iterator[Tree]:
     """Yield every node of `kind` below `node`, the outer ones first."""
-    if isinstance(node, dict):
-        if isinstance(node.get(kind), dict):
-            yield node[kind]
-        for part in node.values():
-            yield from nodes(part, kind)
-    elif isinstance(node, list):
-        for part in node:
-            yield from nodes(part, kind)
+    ahead = [node]
+    while ahead:
+        here = ahead.pop()
+        if isinstance(here, dict):
+            if isinstance(here.get(kind), dict):
+                yield here[kind]
+            ahead += [part for name, part in reversed(here.items()) if name != "span"]
+        elif isinstance(here, list):
+            ahead += reversed(here)
 
 
 def dotted(node: Tree) -> str:

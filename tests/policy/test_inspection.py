@@ -9,13 +9,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import regorus
 
 from engine.core.model import Ruling
 from engine.errors import DefinitionError
 from engine.policy import PolicySet
 from engine.policy.authoring import lint
 from engine.policy.backends import is_impure
-from engine.policy.built_ins import REFUSED
+from engine.policy.built_ins import ADDED, KNOWN, REFUSED
 from tests.opa import opa_binary
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -156,3 +157,13 @@ def test_time_is_the_fact_s_whatever_the_input_calls_now() -> None:
     text = f'{HEAD}allow if startswith(input.now, "2026-01-01")\ndeny := []\n'
     policies = PolicySet.load({"p.rego": text})
     assert policies.decide("p", {"now": "2099-01-01T00:00:00Z"}, NOW).ruling is Ruling.PASS
+
+
+def test_the_engine_has_every_built_in_that_it_is_known_to_have() -> None:
+    for name in sorted(KNOWN):
+        engine = regorus.Engine()
+        try:
+            engine.eval_query_as_json(f"{name}()")
+        except Exception as error:
+            assert "could not find function" not in str(error), name
+    assert not KNOWN & {*ADDED, *REFUSED}
