@@ -113,6 +113,7 @@ _PERSONAL = ("HOME", "XDG_CONFIG_HOME", "GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_GLOBA
 _OID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
 _STDERR_TAIL = 600
+_LOCKED = re.compile(r"Unable to create '([^']+\.lock)': File exists")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,10 +168,18 @@ class Git:
         lock_fd: int | None = None,
         global_config: Path | None = None,
         deadline_s: float = 600,
+        home: Path | None = None,
     ) -> None:
-        """`global_config`: an engine-owned file in place of the person's configuration (None: no such file)."""
+        """`global_config`: an engine-owned file in place of the person's configuration (None: no such file).
+
+        `home`: below it, all git is ours, so a lock that stops us after one of ours was killed was left by that one.
+        """
         self._lock_fds = () if lock_fd is None else (lock_fd,)
         self._deadline_s = deadline_s
+        self._home = home
+        self._turns = threading.Condition()
+        self._running = 0
+        self._was_killed = False
         self._environment = dict(_ENVIRONMENT)
         if global_config is not None:
             self._environment["GIT_CONFIG_GLOBAL"] = str(global_config)
@@ -193,7 +202,10 @@ class Git:
         """
         argv = self._argv(arguments, at)
         variables = self._variables(at, environment, personal)
-        code, out, err = self._execute(argv, variables, stdin, deadline_s or self._deadline_s)
+        limit_s = deadline_s or self._deadline_s
+        code, out, err = self._execute(argv, variables, stdin, limit_s)
+        if code > 0 and self._removed_left_lock(err):
+            code, out, err = self._execute(argv, variables, stdin, limit_s)
         if code not in accept:
             raise _failure(arguments, at, code, err)
         return Result(code=code, out=out, err=err)
@@ -274,6 +286,7 @@ class Git:
         output: _LimitedSink | None = None,
     ) -> tuple[int, bytes, str]:
         with (
+            self._counted(),
             self._starting() as runner,
             tempfile.TemporaryFile() if stdin else open(os.devnull, "rb") as source,
         ):
@@ -293,7 +306,33 @@ class Git:
                 pass_fds=self._lock_fds,
                 process_group=0,
             )
+        self._was_killed = self._was_killed or code < 0
         return code, out if isinstance(out, bytes) else b"", err.strip()
+
+    @contextlib.contextmanager
+    def _counted(self) -> Iterator[None]:
+        with self._turns:
+            self._running += 1
+        try:
+            yield
+        finally:
+            with self._turns:
+                self._running -= 1
+                self._turns.notify_all()
+
+    def _removed_left_lock(self, message: str) -> bool:
+        """Remove the lock that `message` complains of, if only a git of ours that was killed can have left it."""
+        found = _LOCKED.search(message)
+        if not self._was_killed or self._home is None or found is None:
+            return False
+        lock = Path(found[1])
+        if not lock.is_relative_to(self._home):
+            return False
+        with self._turns:  # while no git of ours runs, and none can start
+            is_quiet = self._turns.wait_for(lambda: self._running == 0, self._deadline_s)
+            if is_quiet:
+                lock.unlink(missing_ok=True)
+        return is_quiet
 
     @contextlib.contextmanager
     def _starting(self) -> Iterator[Runner]:

@@ -59,11 +59,12 @@ class Repository:
         """
         home = home.resolve()
         home.mkdir(parents=True, exist_ok=True)
-        git = Git(lock_fd=lock_fd)
+        git = Git(lock_fd=lock_fd, home=home)
         git.check_version()
         trusted = trusted_folders(git, user_repository)
         if trusted:
-            git = Git(lock_fd=lock_fd, global_config=_write_trust(home, trusted))
+            trust = _write_trust(home, trusted)
+            git = Git(lock_fd=lock_fd, global_config=trust, home=home)
         user = UserRepository(git, user_repository.resolve(), home)
         if trusted:  # a fetch asks about the git folder itself, where all else asks about the folder above it
             _write_trust(home, [*trusted, str(user.git_dir)])

@@ -161,6 +161,42 @@ def test_a_command_is_killed_at_its_deadline(tmp_path: Path) -> None:
         Git(deadline_s=0.2).run("hash-object", str(pipe))
 
 
+class TestLeftLocks:
+    """After a git of ours was killed, a lock below the engine home that stops us is the one it left."""
+
+    @pytest.fixture
+    def lock(self, repository: Place) -> Path:
+        assert repository.git_dir is not None
+        lock = repository.git_dir / "refs/heads/x.lock"
+        lock.touch()
+        return lock
+
+    def _kill_one(self, git: Git, folder: Path) -> None:
+        os.mkfifo(folder / "pipe")
+        with pytest.raises(GitError, match="did not complete in"):
+            git.run("hash-object", str(folder / "pipe"), deadline_s=0.2)
+
+    def _make_ref(self, git: Git, repository: Place) -> int:
+        oid = write_blob(git, repository, b"x")
+        answer = git.run("update-ref", "refs/heads/x", oid, at=repository, accept=(0, 128))
+        return answer.code
+
+    def test_it_is_removed_and_the_command_run_again(
+        self, repository: Place, lock: Path, tmp_path: Path
+    ) -> None:
+        git = Git(home=lock.parents[3])
+        assert self._make_ref(git, repository) == 128  # none of ours was killed: whose is it?
+        self._kill_one(git, tmp_path)
+        assert self._make_ref(git, repository) == 0
+        assert not lock.exists()
+
+    def test_a_lock_elsewhere_stays(self, repository: Place, lock: Path, tmp_path: Path) -> None:
+        git = Git(home=tmp_path / "home")
+        self._kill_one(git, tmp_path)
+        assert self._make_ref(git, repository) == 128
+        assert lock.exists()
+
+
 def test_a_child_holds_the_lock_of_an_engine_that_is_gone(tmp_path: Path) -> None:
     lock = os.open(tmp_path / "engine.lock", os.O_RDWR | os.O_CREAT)
     fcntl.flock(lock, fcntl.LOCK_EX)
