@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from engine.errors import StoreError
 from engine.store import Run, Store
 from tests.crash import nursery
 from tests.crash.nursery import Started
@@ -117,12 +119,14 @@ def report_of(root: Path) -> dict[str, Any] | None:
 
 
 def runs(root: Path) -> list[Run]:
-    """Return the runs of a project, oldest first; none when it has no database yet."""
+    """Return the runs of a project, oldest first; none when it has no database yet, or one that was only begun."""
     home = root / ".engine"
-    if not (home / "engine.db").is_file():
-        return []
-    with Store.open(home / "engine.db", home=home, create=False, read_only=True) as store:
+    with (
+        contextlib.suppress(StoreError),
+        Store.open(home / "engine.db", home=home, create=False, read_only=True) as store,
+    ):
         return store.runs()
+    return []
 
 
 def _judge_effects(
