@@ -167,7 +167,8 @@ class TestLeftLocks:
     @pytest.fixture
     def lock(self, repository: Place) -> Path:
         assert repository.git_dir is not None
-        lock = repository.git_dir / "refs/heads/x.lock"
+        lock = repository.git_dir / "refs/notes/x.lock"
+        lock.parent.mkdir()
         lock.touch()
         return lock
 
@@ -178,7 +179,7 @@ class TestLeftLocks:
 
     def _make_ref(self, git: Git, repository: Place) -> int:
         oid = write_blob(git, repository, b"x")
-        answer = git.run("update-ref", "refs/heads/x", oid, at=repository, accept=(0, 128))
+        answer = git.run("update-ref", "refs/notes/x", oid, at=repository, accept=(0, 128))
         return answer.code
 
     def test_it_is_removed_and_the_command_run_again(
