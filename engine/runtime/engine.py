@@ -168,7 +168,7 @@ class Engine:
         """
         graph = _file_digest(find_task_graph(self.project.root, feature))
         self.plan(feature)
-        fresh = None if self.has_store() else self._checked(self.definitions(), delivers=True)
+        fresh = None if self.has_store() else self._fit(self.definitions(), delivers=True)
         with ExitStack() as stack:
             store = stack.enter_context(self.store(create=True))
             lock = stack.enter_context(_locked(self.project.home, f"feature-{feature}"))
@@ -182,7 +182,7 @@ class Engine:
             definitions = (
                 recorded_definitions(store, unfinished.id)
                 if unfinished
-                else fresh or self._checked(self.definitions(), delivers=True)
+                else fresh or self._fit(self.definitions(), delivers=True)
             )
             run = unfinished.id if unfinished else _new_run_id()
             repository = stack.enter_context(
@@ -227,7 +227,7 @@ class Engine:
         `process` names one of the file's executable processes, or its pool; without, there must be one only. What the diagram
         needs is looked for in the bundle that it lies in, or else in its folder.
         """
-        definitions = self._checked(definitions_of(file), delivers=False)
+        definitions = self._fit(definitions_of(file), delivers=False)
         chosen = _chosen_process(definitions, file, process)
         run = _new_run_id()
         with ExitStack() as stack:
@@ -268,7 +268,8 @@ class Engine:
         with ExitStack() as stack:
             store = stack.enter_context(self.store())
             lock = stack.enter_context(_locked(self.project.home, _lock_of(row)))
-            definitions = self._checked(recorded_definitions(store, row.id), delivers=False)
+            definitions = recorded_definitions(store, row.id)
+            check_jobs(definitions, load_handlers(), delivers=False)
             return self._carry_out(
                 store=store,
                 lock_fd=lock.fd,
@@ -307,9 +308,19 @@ class Engine:
         write_report(self.project.home / "runs" / run, report)
         return RunResult(run=run, status=work.status(ended), report=report, waiting=ended.waiting)
 
-    def _checked(self, definitions: Definitions, *, delivers: bool) -> Definitions:
-        """Return the definitions when every job type they ask for is there and fits. Raises DefinitionError."""
-        check_jobs(definitions, load_handlers(), delivers=delivers)
+    def _fit(self, definitions: Definitions, *, delivers: bool) -> Definitions:
+        """Return the definitions when a run may begin with them. Raises BundleError with every finding.
+
+        A run that has begun goes on whatever lint has learnt since; the shipped bundle is linted by our own tests.
+        """
+        handlers = load_handlers()
+        check_jobs(definitions, handlers, delivers=delivers)
+        if not delivers or self.settings.bundle is not None:
+            from engine.runtime.linting import (
+                check_lint,  # a third of the start, and mostly not needed
+            )
+
+            check_lint(definitions, handlers)
         return definitions
 
     def _completed_run(self, store: Store, feature: str, graph: str) -> str | None:

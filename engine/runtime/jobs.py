@@ -8,17 +8,14 @@ from difflib import get_close_matches
 from engine.bpmn.model import Finding, ServiceTask
 from engine.core.definitions import BundleError, Definitions
 from engine.handlers import Handlers, HandlerSpec
-from engine.runtime.linting import lint_findings
 
 
 def check_jobs(definitions: Definitions, handlers: Handlers, *, delivers: bool) -> None:
-    """Refuse a bundle that lint has an error about. Raises BundleError with every error.
+    """Refuse a bundle whose service tasks nobody can do. Raises BundleError with every finding.
 
     `delivers`: the run has a feature's repository to work on.
     """
-    found = [*job_findings(definitions, handlers, delivers=delivers)]
-    found += lint_findings(definitions, handlers)
-    if findings := [finding for finding in found if finding.severity == "error"]:
+    if findings := [*job_findings(definitions, handlers, delivers=delivers)]:
         raise BundleError(findings)
 
 

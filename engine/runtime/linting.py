@@ -8,7 +8,7 @@ from contextlib import suppress
 from engine.bpmn import BpmnDefinitionError
 from engine.bpmn.lint import Outputs, Surroundings, lint, lint_file
 from engine.bpmn.model import Finding
-from engine.core.definitions import Decision, Definitions
+from engine.core.definitions import BundleError, Decision, Definitions
 from engine.decisions import analyse
 from engine.decisions.model import DecisionTable, HitPolicy, Text
 from engine.feel import FeelError, evaluate
@@ -25,6 +25,13 @@ def lint_findings(definitions: Definitions, handlers: Handlers) -> Iterator[Find
     )
     yield from _of_decisions(definitions)
     yield from lint((process.model for process in definitions.processes.values()), surroundings)
+
+
+def check_lint(definitions: Definitions, handlers: Handlers) -> None:
+    """Refuse a bundle that lint has an error about. Raises BundleError with every error."""
+    found = [item for item in lint_findings(definitions, handlers) if item.severity == "error"]
+    if found:
+        raise BundleError(found)
 
 
 def file_findings(files: Mapping[str, bytes]) -> Iterator[Finding]:

@@ -160,10 +160,13 @@ def test_time_is_the_fact_s_whatever_the_input_calls_now() -> None:
 
 
 def test_the_engine_has_every_built_in_that_it_is_known_to_have() -> None:
-    for name in sorted(KNOWN):
-        engine = regorus.Engine()
-        try:
-            engine.eval_query_as_json(f"{name}()")
-        except Exception as error:
-            assert "could not find function" not in str(error), name
+    assert [name for name in sorted(KNOWN) if "could not find function" in complaint(name)] == []
     assert not KNOWN & {*ADDED, *REFUSED}
+
+
+def complaint(name: str) -> str:
+    try:
+        regorus.Engine().eval_query_as_json(f"{name}()")
+    except RuntimeError as error:
+        return str(error)
+    return ""

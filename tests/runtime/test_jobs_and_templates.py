@@ -15,6 +15,7 @@ from engine.bpmn.model import Finding
 from engine.core.definitions import Definitions
 from engine.runtime.engine import load_handlers
 from engine.runtime.jobs import job_findings
+from engine.runtime.linting import lint_findings
 from engine.runtime.templates import templates
 from engine.shipped import definition_files
 from tests.core.drawing import draw
@@ -63,6 +64,7 @@ def test_the_sentence_names_element_and_remedy() -> None:
 def test_the_shipped_diagrams_have_no_findings() -> None:
     definitions = Definitions.load(definition_files())
     assert list(job_findings(definitions, load_handlers(), delivers=True)) == []
+    assert [f for f in lint_findings(definitions, load_handlers()) if f.severity != "info"] == []
 
 
 def test_every_rule_is_in_the_reference() -> None:
