@@ -13,7 +13,7 @@ from typing import Final
 
 from engine.bpmn.xml import DIAGRAM, Element, children
 
-__all__ = ["Box", "Edge", "Picture", "Plane", "Point", "Shape", "read_picture"]
+__all__ = ["DC", "DI", "Box", "Edge", "Picture", "Plane", "Point", "Shape", "read_picture"]
 
 DC: Final = "http://www.omg.org/spec/DD/20100524/DC"
 DI: Final = "http://www.omg.org/spec/DD/20100524/DI"

@@ -27,7 +27,7 @@ from engine.bpmn.nodes import Nodes, Roots
 from engine.bpmn.texts import Dialect, Texts
 from engine.bpmn.xml import BPMN, Element, children, label, line, name_of, parse, split
 
-__all__ = ["read"]
+__all__ = ["dialect_of", "read", "read_extensions"]
 
 MAX_FLOW_NODES: Final = 2_000  #: flow nodes of one file
 
@@ -39,14 +39,14 @@ def read(xml: bytes, file: str) -> Document:
     """
     root = parse(xml, file)
     collector = Collector(file)
-    texts = Texts(file=file, dialect=_dialect(root), collector=collector)
+    texts = Texts(file=file, dialect=dialect_of(root), collector=collector)
     document = _Reader(root, texts).document()
     if collector.findings:
         raise BpmnDefinitionError(collector.findings)
     return document
 
 
-def _dialect(root: Element) -> Dialect:
+def dialect_of(root: Element) -> Dialect:
     """Return the dialect whose extensions the file uses; Camunda 8 when it uses none."""
     used: Counter[str] = Counter()
     for element in root.iter():

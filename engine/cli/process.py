@@ -15,6 +15,7 @@ from engine.cli import show
 from engine.cli.common import AsJson
 
 if TYPE_CHECKING:
+    from engine.cli.fixing import Repaired
     from engine.cli.scenario_files import Report
     from engine.core.model import Json
     from engine.core.scenario import Difference
@@ -55,24 +56,44 @@ def lint(
     format_: Annotated[
         LintFormat, typer.Option("--format", help="text, json, sarif or github.")
     ] = LintFormat.text,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Mend what one can mend without changing the meaning.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="With --fix: show the changes and write nothing.")
+    ] = False,
     as_json: AsJson = False,
 ) -> int:
     """Find what cannot run, with file, line and what to do; exit 3 when there is an error."""
     from engine.cli import definition_files, finding_forms
 
     files = definition_files.diagrams(paths)
+    repaired = _mended(files, fix=fix, dry_run=dry_run)
     findings = definition_files.findings(files)
     names = [str(file) for file in files]
     match LintFormat.json if as_json else format_:
         case LintFormat.json:
-            show.as_json("process-lint", finding_forms.as_json(findings, names))
+            body = finding_forms.as_json(findings, names)
+            fixed = [str(item.said) for file in repaired for item in file.done]
+            show.as_json("process-lint", body | ({"fixed": fixed} if fix else {}))
         case LintFormat.sarif:
             typer.echo(json.dumps(finding_forms.as_sarif(findings), ensure_ascii=False))
         case LintFormat.github:
             typer.echo("\n".join(finding_forms.as_github(findings)), nl=bool(findings))
         case LintFormat.text:
+            for file in repaired:
+                typer.echo("\n".join(file.diff() if dry_run else map(str, file.done)))
             typer.echo(finding_forms.as_text(findings, names))
     return 3 if any(finding.severity == "error" for finding in findings) else 0
+
+
+def _mended(files: Sequence[Path], *, fix: bool, dry_run: bool) -> list[Repaired]:
+    from engine.cli.fixing import repair
+    from engine.errors import UsageError
+
+    if dry_run and not fix:
+        raise UsageError("--dry-run shows what --fix would do", expected="--fix --dry-run")
+    return repair(files, dry_run=dry_run) if fix else []
 
 
 @app.command()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
-import tempfile
 from html import escape
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +12,7 @@ import typer
 
 from engine.cli import show
 from engine.cli.common import AsJson
+from engine.cli.files import write_whole
 
 FORMS = (".svg", ".html", ".png")
 _STYLE = (
@@ -41,7 +40,7 @@ def render(
             "the form of the picture is not known", where=str(output), expected=expected, got=got
         )
     svg, was_laid_out = _svg(file)
-    _write(output, _content(svg, form, file))
+    write_whole(output, _content(svg, form, file), "the picture")
     if as_json:
         body = {"file": str(file), "written": str(output), "laid_out": was_laid_out}
         show.as_json("process-render", body)
@@ -83,19 +82,3 @@ def _page(svg: str, name: str) -> str:
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         f"<style>{_STYLE}</style></head>\n<body><header><h1>{title}</h1></header><main>{svg}</main></body></html>\n"
     )
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file as a whole or not at all."""
-    from engine.errors import EnvironmentFailure
-
-    try:
-        handle, beside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(beside, 0o644)
-        os.replace(beside, path)
-    except OSError as error:
-        raise EnvironmentFailure(
-            "the picture cannot be written", where=str(path), got=error.strerror or ""
-        ) from error
