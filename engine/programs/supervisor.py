@@ -186,6 +186,8 @@ class Supervisor:
 
     def _collect_zombies(self, child: Child) -> None:
         """Collect ended processes that `child` left to us; those of other programs stay."""
+        if not _may_have_zombies():
+            return
         for pid in proc.process_numbers() - child.before:
             process = proc.read_process(pid)
             if process is None or process.state != "Z" or process.parent != os.getpid():
@@ -232,6 +234,15 @@ def _spawn_in_session(
         os.posix_spawn(argv[0], argv, env, file_actions=actions, setsid=True)
     except NotImplementedError:  # macOS before 10.15
         os.posix_spawn(argv[0], argv, env, file_actions=actions, setpgroup=0)
+
+
+def _may_have_zombies() -> bool:
+    """Return whether any child of ours has ended and was not collected; one call where /proc is hundreds."""
+    if not hasattr(os, "waitid"):
+        return True
+    with contextlib.suppress(ChildProcessError):
+        return os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    return False
 
 
 def _find_program(name: str, env: dict[str, str], program: Program) -> str:
