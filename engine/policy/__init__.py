@@ -19,7 +19,6 @@ import orjson
 
 from engine.core.model import Json, Verdict
 from engine.policy.backends import Backend, RegoError, ServerSettings
-from engine.policy.embedded import Embedded
 from engine.policy.verdicts import failed, judge
 
 __all__ = ["PolicySet", "ServerSettings"]
@@ -48,10 +47,12 @@ class PolicySet:
     ) -> PolicySet:
         """Return the policies `modules` (path → Rego text) with `data`, in this process or on an OPA server.
 
-        Raises DefinitionError naming file and line, EnvironmentFailure when the server does not answer.
+        Raises DefinitionError naming file and line, EnvironmentFailure when the engine or the server is not there.
         """
         digest = policy_digest(modules)
         if server is None:
+            from engine.policy.embedded import Embedded
+
             return cls(Embedded(modules, data or {}), digest, deadline_s)
         from engine.policy.opa import OpaServer
 

@@ -14,15 +14,24 @@ from importlib.metadata import version
 from typing import Any
 
 import orjson
-import regorus
 
 from engine.bpmn.model import Finding
 from engine.core.model import Json
-from engine.errors import DefinitionError
+from engine.errors import DefinitionError, EnvironmentFailure
 from engine.policy.backends import RegoError
 from engine.policy.built_ins import ADDED, KNOWN, REFUSED
 from engine.policy.inspection import findings
 from engine.policy.tree import Tree
+
+try:
+    import regorus
+except ImportError as error:
+    raise EnvironmentFailure(
+        "the embedded Rego engine cannot be used",
+        where="gordon-to-regorus",
+        got=str(error),
+        hint='Install it, or set policy.backend = "opa".',
+    ) from error
 
 
 class FindingsError(DefinitionError):

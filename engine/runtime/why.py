@@ -99,6 +99,10 @@ def explain_task(store: Store, run: str, task: str) -> Explanation:
         if entry.type is EntryType.INSTANCE_TURN:
             if entry.task == task or entry.instance in waves:
                 steps.extend(teller.turn(entry))
+            elif (
+                "." not in entry.instance
+            ):  # the run's own gateways: what they close is closed for every task
+                steps.extend(filter(_is_closed_gateway, teller.turn(entry)))
         elif entry.type in _BODIES and _concerns(entry, task, commits | subjects):
             steps.append(_body_step(entry))
     nearest = None
@@ -226,6 +230,10 @@ class _Teller:
             return []  # another engine judged, which knows what the embedded one does not
         places = (place for denial in told.denials for place in denial.by)
         return sorted({f"{place.file}:{place.line}" for place in places})
+
+
+def _is_closed_gateway(step: Step) -> bool:
+    return step.kind == "policy" and step.evidence.get("ruling", "pass") != "pass"
 
 
 def _body_step(entry: Entry) -> Step:

@@ -313,7 +313,7 @@ class Vault:
     def _check_authorised(self, authorization: MergeAuthorization) -> None:
         subject = authorization.subject
         found = self.reader.read(subject.commit)
-        head = found.content.split(b"\n\n", 1)[0].decode("utf-8", "replace") if found else ""
+        head = found.content.partition(b"\n\n")[0].decode("utf-8", "replace") if found else ""
         fields = [_pair(line) for line in head.splitlines() if " " in line]
         tree = [value for name, value in fields if name == "tree"]
         parents = tuple(value for name, value in fields if name == "parent")

@@ -1,10 +1,12 @@
-"""Take each line of the merge policy and of the safety kernel away, or turn it round: some test must fail.
+"""Take each line of the merge policy, of the safety kernel and of the function that merges away, or turn it round: some
+test must fail.
 
-    python -m tests.policy.mutation            every mutant of both; prints the count and the survivors, exit 1 for any
-    python -m tests.policy.mutation merge      the policy only
+    python -m tests.policy.mutation            every mutant; prints the counts and the survivors, exit 1 for any
+    python -m tests.policy.mutation merge      the policy only; also: kernel, branch
 
-The policy is judged by its own `_test.rego`; the kernel by tests/core/test_safety.py, each mutant in a process of its
-own. A mutant that cannot be loaded is dead: what does not load opens nothing.
+The policy is judged by its own `_test.rego`, the kernel by tests/core/test_safety.py, and what moves the integration
+branch (`Repository.merge`, and in the vault `merge` with all that it asks) by tests/workspaces/test_merging.py; each
+mutant of Python in a process of its own. A mutant that cannot be loaded is dead: what does not load opens nothing.
 """
 
 from __future__ import annotations
@@ -12,19 +14,47 @@ from __future__ import annotations
 import ast
 import contextlib
 import copy
+import importlib.abc
+import importlib.machinery
+import importlib.util
 import os
 import re
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-KERNEL = ROOT / "engine" / "core" / "safety.py"
-KERNEL_MODULE = "engine.core.safety"
-KERNEL_TESTS = ("tests/core/test_safety.py",)
 _ORIGINAL = {"==": "!=", "!=": "==", ">": "<=", "<": ">="}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """Python that is mutated: its module, the functions (all of them without), the tests that judge it."""
+
+    module: str
+    tests: tuple[str, ...]
+    functions: frozenset[str] = frozenset()
+
+    @property
+    def path(self) -> Path:
+        return ROOT / f"{self.module.replace('.', '/')}.py"
+
+
+KERNEL = (Target(module="engine.core.safety", tests=("tests/core/test_safety.py",)),)
+_MERGING = tuple(
+    f"tests/workspaces/test_merging.py::{name}"
+    for name in ("TestMerge", "TestRecovery", "TestRollback")
+)
+BRANCH = (
+    Target(
+        module="engine.workspaces.vault",
+        tests=_MERGING,
+        functions=frozenset({"merge", "recover", "is_ancestor", "_check_authorised"}),
+    ),
+    Target(module="engine.workspaces.repository", tests=_MERGING, functions=frozenset({"merge"})),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,25 +137,57 @@ def rego_survivors(name: str = "merge") -> tuple[int, list[Mutant]]:
     return count, alive
 
 
-def python_mutants(text: str) -> Iterator[Mutant]:
-    """Yield `text` with each statement of a function removed, and each condition turned round."""
+def python_mutants(text: str, functions: frozenset[str] = frozenset()) -> Iterator[Mutant]:
+    """Yield `text` with each statement of a function removed, each condition turned round, each argument left out.
+
+    With `functions`, only inside those.
+    """
     tree = ast.parse(text)
+    inside = _inside(tree, functions)
     for number, node in enumerate(ast.walk(tree)):
-        if isinstance(node, ast.FunctionDef):
-            for position, statement in enumerate(node.body):
-                if not _is_docstring(statement):
-                    yield _edited(tree, number, "body", position, statement)
-        elif isinstance(node, ast.If | ast.For):
-            for position, statement in enumerate(node.body):
+        if id(node) in inside:
+            yield from _statements(tree, number, node)
+            yield from _conditions(tree, number, node)
+            if functions:
+                yield from _arguments(tree, number, node)
+
+
+def _inside(tree: ast.Module, functions: frozenset[str]) -> set[int]:
+    """Return the identities of the nodes that may be changed."""
+    found = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef) and node.name in functions
+    ]
+    return {id(part) for top in (found if functions else [tree]) for part in ast.walk(top)}
+
+
+def _statements(tree: ast.AST, number: int, node: ast.AST) -> Iterator[Mutant]:
+    if isinstance(node, ast.FunctionDef | ast.If | ast.For):
+        for position, statement in enumerate(node.body):
+            if not _is_docstring(statement):
                 yield _edited(tree, number, "body", position, statement)
-        if isinstance(node, ast.If | ast.IfExp):
-            yield _negated(tree, number, "test", None, node.test)
-        elif isinstance(node, ast.comprehension):
-            for position, condition in enumerate(node.ifs):
-                yield _negated(tree, number, "ifs", position, condition)
-        elif isinstance(node, ast.BoolOp):
-            for position, value in enumerate(node.values):
-                yield _negated(tree, number, "values", position, value)
+
+
+def _conditions(tree: ast.AST, number: int, node: ast.AST) -> Iterator[Mutant]:
+    if isinstance(node, ast.If | ast.IfExp):
+        yield _negated(tree, number, "test", None, node.test)
+    elif isinstance(node, ast.comprehension):
+        for position, condition in enumerate(node.ifs):
+            yield _negated(tree, number, "ifs", position, condition)
+    elif isinstance(node, ast.BoolOp):
+        for position, value in enumerate(node.values):
+            yield _negated(tree, number, "values", position, value)
+    elif isinstance(node, ast.Return) and isinstance(node.value, ast.Compare):
+        yield _negated(tree, number, "value", None, node.value)
+
+
+def _arguments(tree: ast.AST, number: int, node: ast.AST) -> Iterator[Mutant]:
+    if isinstance(node, ast.Call):
+        for position, argument in enumerate(node.args):
+            changed = copy.deepcopy(tree)
+            del _nth(changed, number).args[position]  # type: ignore[attr-defined]  # a Call, as above
+            yield _mutant(changed, argument, f"{ast.unparse(node.func)} without")
 
 
 def _is_docstring(statement: ast.stmt) -> bool:
@@ -161,45 +223,79 @@ def _mutant(tree: ast.AST, node: ast.stmt | ast.expr, how: str) -> Mutant:
     return Mutant(line=node.lineno, change=f"{how} `{said}`", text=text)
 
 
-def kernel_survivors(every: int = 1) -> tuple[int, list[Mutant]]:
-    """Return (how many mutants, those that no test noticed) of the kernel; one of `every` is tried."""
-    import pytest
+def python_survivors(targets: Sequence[Target]) -> tuple[int, list[Mutant]]:
+    """Return (how many mutants, those that no test noticed)."""
+    count, alive = 0, []
+    for target in targets:
+        if not _passes(target, target.path.read_text("utf-8")):
+            raise SystemExit(f"the tests of {target.module} do not pass unchanged")
+        for mutant in python_mutants(target.path.read_text("utf-8"), target.functions):
+            count += 1
+            if _passes(target, mutant.text):
+                alive.append(mutant)
+    return count, alive
 
-    mutants = list(python_mutants(KERNEL.read_text("utf-8")))[::every]
-    return len(mutants), [mutant for mutant in mutants if _passes(mutant, pytest)]
+
+class _Instead(importlib.machinery.SourceFileLoader):
+    """Loads another text in place of a module's."""
+
+    def __init__(self, target: Target, text: str) -> None:
+        super().__init__(target.module, str(target.path))
+        self._text = text
+
+    def get_code(self, fullname: str) -> types.CodeType:
+        return compile(self._text, self.path, "exec")
 
 
-def _passes(mutant: Mutant, pytest: types.ModuleType) -> bool:
-    """Say whether the kernel's tests pass on `mutant`, in a child process."""
+class _Finder(importlib.abc.MetaPathFinder):
+    def __init__(self, target: Target, text: str) -> None:
+        self._target = target
+        self._loader = _Instead(target, text)
+
+    def find_spec(
+        self, fullname: str, path: object, target: object = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if fullname != self._target.module:
+            return None
+        return importlib.util.spec_from_file_location(
+            fullname, self._target.path, loader=self._loader
+        )
+
+
+def _passes(target: Target, text: str) -> bool:
+    """Say whether the tests pass with `text` in place of the module, in a child process."""
     child = os.fork()
     if child == 0:
         code = 1
         with contextlib.suppress(BaseException), open(os.devnull, "w") as nowhere:
             os.dup2(nowhere.fileno(), 1)
             os.dup2(nowhere.fileno(), 2)
-            module = types.ModuleType(KERNEL_MODULE)
-            module.__file__ = str(KERNEL)
-            for name in [name for name in sys.modules if name.startswith(("engine", "tests.core"))]:
+            ours = ("engine", "tests.core", "tests.workspaces", "tests.conftest")
+            for name in [name for name in sys.modules if name.startswith(ours)]:
                 del sys.modules[name]
-            import engine.core
-
-            sys.modules[KERNEL_MODULE] = module
-            engine.core.safety = module
-            exec(compile(mutant.text, str(KERNEL), "exec"), module.__dict__)
-            code = int(
-                pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist",
-                             "-o", "addopts=", *(str(ROOT / test) for test in KERNEL_TESTS)])
-            )  # fmt: skip
+            sys.meta_path.insert(0, _Finder(target, text))
+            code = _tested(target.tests)
         os._exit(min(code, 255))
     return os.waitpid(child, 0)[1] == 0
 
 
+def _tested(tests: tuple[str, ...]) -> int:
+    import pytest
+
+    options = ("-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-o", "addopts=")
+    return int(pytest.main([*options, *(str(ROOT / test) for test in tests)]))
+
+
 def main(arguments: list[str]) -> int:
-    runs = {"merge": rego_survivors, "kernel": kernel_survivors}
+    runs: dict[str, Callable[[], tuple[int, list[Mutant]]]] = {
+        "merge": rego_survivors,
+        "kernel": lambda: python_survivors(KERNEL),
+        "branch": lambda: python_survivors(BRANCH),
+    }
     bad = False
     for name in arguments or runs:
         count, alive = runs[name]()
-        print(f"{name}: {count} mutants, {len(alive)} survivors")
+        print(f"{name}: {count} mutants, {len(alive)} survivors", flush=True)
         for mutant in alive:
             print(f"  {mutant}")
         bad = bad or bool(alive) or not count

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +18,7 @@ from engine.core.safety import (
     authorize,
 )
 from engine.errors import GitError, IntegrityError, UsageError
+from engine.git import Git
 from engine.workspaces import Candidate, Conflict, Merged, Repository, Stale
 from tests.workspaces.conftest import FILES, Desk, Project, provenance
 
@@ -162,15 +165,39 @@ class TestMerge:
     def test_a_commit_that_is_not_what_was_judged_is_not_merged(self, desk: Desk) -> None:
         judged = desk.candidate(desk.work("t1", {"a.py": "a\n"}))
         other = desk.candidate(desk.work("t2", {"evil.py": "evil\n"}))
-        for forged in (
-            replace(judged, commit=other.commit),
-            replace(judged, tree=other.tree),
-            replace(judged, sources=other.sources),
-            replace(judged, commit="f" * 40),
+        for forged, is_there in (
+            (replace(judged, commit=other.commit), f"tree {other.tree}"),
+            (replace(judged, tree=other.tree), f"tree {judged.tree}"),
+            (replace(judged, sources=other.sources), f"tree {judged.tree}"),
+            (replace(judged, commit="f" * 40), "no such commit"),
         ):
-            with pytest.raises(IntegrityError, match="not the commit that was judged"):
+            with pytest.raises(IntegrityError, match="not the commit that was judged") as raised:
                 desk.repository.merge(desk.authorize(forged))
+            assert str(raised.value.got).startswith(is_there)
         assert desk.head() == desk.base.head
+
+    def test_a_name_that_is_no_utf_8_is_no_reason(self, desk: Desk) -> None:
+        made = desk.candidate(desk.work("t1", {"a.py": "a\n"}))
+        written = desk.vault("cat-file", "commit", made.commit).encode()
+        file = desk.project.home / "commit"
+        file.write_bytes(re.sub(rb"author [^<]*<", b"author J\xf6rg <", written) + b"\n")
+        commit = desk.vault("hash-object", "-t", "commit", "-w", str(file))
+        assert isinstance(
+            desk.repository.merge(desk.authorize(replace(made, commit=commit))), Merged
+        )
+
+    def test_a_merge_starts_one_git(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+        ready = desk.authorize(desk.candidate(desk.work("t1", {"a.py": "a\n"})))
+        asked: list[str] = []
+        run = Git.run
+
+        def counting(self: Git, *arguments: Any, **named: Any) -> Any:
+            asked.append(arguments[0])
+            return run(self, *arguments, **named)
+
+        monkeypatch.setattr(Git, "run", counting)
+        desk.repository.merge(ready)
+        assert asked == ["update-ref"]
 
     def test_a_ref_of_another_run_does_not_move(self, desk: Desk) -> None:
         made = desk.candidate(desk.work("t1", {"a.py": "a\n"}))
