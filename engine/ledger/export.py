@@ -100,6 +100,24 @@ class Exporter:
             ) from error
 
 
+def refuse_mismatch(folder: Path, rows: Rows) -> None:
+    """Raise IntegrityError when `folder` holds anything but a prefix of `rows`, or a checkpoint ahead of them.
+
+    A torn last line is no mismatch. Nothing is written. Raises StoreError when the files cannot be read.
+    """
+    try:
+        files = segments(folder)
+        if files:
+            after, exported, _ = _exported(files[-1])
+            _compare(files[-1], after, exported, rows)
+        _refuse_newer_checkpoint(folder, rows)
+    except OSError as error:
+        raise StoreError(
+            f"the ledger export cannot be read: {error.strerror}",
+            where=str(error.filename or folder),
+        ) from error
+
+
 def segment_name(first: int) -> str:
     """Return the file name of the segment whose first entry is `first`."""
     return f"{first:012}.jsonl"
@@ -117,15 +135,40 @@ def _repair(folder: Path, rows: Rows) -> int:
     """Cut a torn last line, compare the open segment with the rows, and return the last exported seq."""
     files = segments(folder)
     if not files:
+        _refuse_newer_checkpoint(folder, rows)
         return 0
-    after = int(files[-1].stem) - 1
-    content = files[-1].read_bytes()
-    whole = content[: content.rfind(b"\n") + 1]
-    exported = whole.split(b"\n")[:-1]
+    after, exported, torn_at = _exported(files[-1])
     _compare(files[-1], after, exported, rows)
-    if len(whole) < len(content):
-        _cut(files[-1], len(whole))
+    _refuse_newer_checkpoint(folder, rows)
+    if torn_at is not None:
+        _cut(files[-1], torn_at)
     return after + len(exported)
+
+
+def _exported(path: Path) -> tuple[int, list[bytes], int | None]:
+    """Return (seq before the first, whole lines, size without the torn line or None) of a segment."""
+    content = path.read_bytes()
+    whole = content[: content.rfind(b"\n") + 1]
+    torn_at = len(whole) if len(whole) < len(content) else None
+    return int(path.stem) - 1, whole.split(b"\n")[:-1], torn_at
+
+
+def _refuse_newer_checkpoint(folder: Path, rows: Rows) -> None:
+    """Compare the newest signed note with the row that recorded it, in the same transaction as it was signed."""
+    notes = sorted(folder.glob("checkpoints/[0-9]*"))
+    if not notes:
+        return
+    signed = notes[-1].read_text("utf-8", "replace").split("\n")[:3]
+    row = next(iter(rows(int(notes[-1].name))), None)
+    body = (read_entry(row).body or {}) if row is not None and _CHECKPOINT_MARK in row else {}
+    if str(body.get("note", "")).split("\n")[:3] != signed:
+        raise IntegrityError(
+            "the database does not hold what was signed",
+            where=str(notes[-1]),
+            expected=f"the checkpoint over {int(notes[-1].name)} entries as the entry behind them",
+            got="another entry" if row is not None else "an older database, which ends before",
+            hint="Keep the engine home as it is, find the newer database, and run: engine ledger verify",
+        )
 
 
 def _compare(path: Path, after: int, exported: list[bytes], rows: Rows) -> None:

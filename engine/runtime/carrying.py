@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from engine.contracts import Contracts
@@ -19,6 +20,7 @@ from engine.policy import PolicySet
 from engine.programs import reap
 from engine.runtime.conductor import Clock, Conductor, Ended
 from engine.runtime.forms import policy_settings
+from engine.runtime.older import refuse_older_database
 from engine.runtime.recorder import Recorder
 from engine.runtime.waivers import Waivers
 from engine.runtime.work import Work
@@ -61,6 +63,8 @@ class Carrying:
         if self.is_new:
             self._create(now)
         else:
+            refuse_older_database(self.store, self.run, self._folder)
+            self.work.refuse_unknown_state(self.store, self.run)
             reap((), run=self.run)
             settings = policy_settings(self.project.settings)
             body: dict[str, Json] = {"recovered": list(self.notes), "settings": settings}
@@ -85,7 +89,7 @@ class Carrying:
         )
 
     async def _serve(self) -> Ended:
-        recorder = Recorder(self.store, self.run, self.project.home / "ledger" / self.run)
+        recorder = Recorder(self.store, self.run, self._folder)
         world = self.work.world(self._site(), recorder, self.clock)
         conductor = Conductor(
             run=self.run,
@@ -115,6 +119,10 @@ class Carrying:
             return ended
         finally:
             await recorder.close()
+
+    @property
+    def _folder(self) -> Path:
+        return self.project.home / "ledger" / self.run
 
     def _site(self) -> Site:
         home = self.project.home

@@ -11,10 +11,11 @@ from engine.handlers import DeliveryWorld
 from engine.runtime.conductor import Clock, Ended
 from engine.runtime.delivery import Delivery
 from engine.runtime.forms import policy_settings
+from engine.runtime.older import refuse_unknown_merge
 from engine.runtime.recorder import Recorder
 from engine.runtime.world import GeneralWorld, Site
 from engine.settings import Settings
-from engine.store import PROCESS_PREFIX
+from engine.store import PROCESS_PREFIX, Store
 from engine.workspaces import Base, Repository
 
 ROOT_PROCESS = "orchestration"
@@ -37,6 +38,9 @@ class Work(Protocol):
     def world(self, site: Site, recorder: Recorder, clock: Clock) -> GeneralWorld: ...
     def recall(self, world: GeneralWorld) -> DeliveryWorld | None:
         """After a kill: let the world read back what it needs; return it as the world of a delivery, if it is one."""
+
+    def refuse_unknown_state(self, store: Store, run: str) -> None:
+        """Raise IntegrityError when what the run works on knows more than its ledger does."""
 
     def status(self, ended: Ended) -> str:
         """Return the run's status: completed, failed, blocked, waiting or stopped."""
@@ -84,6 +88,9 @@ class FeatureWork:
         world.recall()
         return world
 
+    def refuse_unknown_state(self, store: Store, run: str) -> None:
+        refuse_unknown_merge(store, run, self.base.ref, self.base.head)
+
     def status(self, ended: Ended) -> str:
         """The report task of the diagram names the outcome."""
         if ended.state != "completed":
@@ -116,6 +123,9 @@ class ProcessWork:
 
     def recall(self, world: GeneralWorld) -> None:
         return None
+
+    def refuse_unknown_state(self, store: Store, run: str) -> None:
+        return None  # it moves nothing outside the database
 
     def status(self, ended: Ended) -> str:
         return _plain_status(ended)

@@ -5,11 +5,18 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from datetime import UTC, datetime
 
 import pytest
 
 from engine.errors import IntegrityError, StoreError
-from engine.ledger.export import Exporter, segments
+from engine.ledger import EntryType, Head, note, seal
+from engine.ledger.checkpoints import SigningKey, sign_checkpoint
+from engine.ledger.entries import after
+from engine.ledger.export import Exporter, refuse_mismatch, segments
+from engine.ledger.merkle import Frontier
+
+AT = datetime(2026, 11, 20, 23, 20, 42, 123456, tzinfo=UTC)
 
 
 def rows_of(lines):
@@ -83,3 +90,56 @@ def test_after_a_failed_sync_nothing_more_is_written(tmp_path, monkeypatch):
         exporter.catch_up()
     assert Exporter(tmp_path, rows_of(lines)).seq == 2
     assert segments(tmp_path)[0].read_bytes() == b"one\ntwo\n"
+
+
+def rows_with_a_checkpoint() -> list[bytes]:
+    key = SigningKey(bytes(range(32)))
+    created = seal(
+        Head("r1", 1), note(EntryType.RUN_CREATED, AT, {"feature": "f", "bundle": "0" * 64})
+    )
+    root = Frontier().grown([created.line]).root()
+    signed = {
+        "size": 1,
+        "root": root.hex(),
+        "note": sign_checkpoint(key, "r1", 1, root),
+        "key": key.key_line("r1"),
+    }
+    second = seal(after(Head("r1", 1), created), note(EntryType.CHECKPOINT_SIGNED, AT, signed))
+    return [created.line, second.line]
+
+
+@pytest.mark.parametrize("removed", ["nothing", "the segments"])
+@pytest.mark.parametrize(
+    ("rows", "got"),
+    [
+        pytest.param(lambda lines: lines[:1], "an older database, which ends before", id="older"),
+        pytest.param(lambda lines: [lines[0], lines[0]], "another entry", id="another"),
+    ],
+)
+def test_a_database_without_what_was_signed_is_refused_and_all_is_kept(
+    tmp_path, removed, rows, got
+):
+    lines = rows_with_a_checkpoint()
+    Exporter(tmp_path, rows_of(lines))
+    if removed == "the segments":
+        for path in segments(tmp_path):
+            path.unlink()
+    else:
+        segments(tmp_path)[0].write_bytes(lines[0] + b"\n")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    for look in (refuse_mismatch, Exporter):
+        with pytest.raises(IntegrityError, match="does not hold what was signed") as caught:
+            look(tmp_path, rows_of(rows(lines)))
+        assert caught.value.got == got
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_a_torn_line_is_no_mismatch_and_looking_mends_nothing(tmp_path):
+    lines = rows_with_a_checkpoint()
+    Exporter(tmp_path, rows_of(lines))
+    path = segments(tmp_path)[0]
+    path.write_bytes(path.read_bytes()[:-7])
+    torn = path.read_bytes()
+    refuse_mismatch(tmp_path, rows_of(lines))
+    assert path.read_bytes() == torn
+    assert Exporter(tmp_path, rows_of(lines)).seq == 2
