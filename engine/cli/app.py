@@ -40,10 +40,21 @@ configure.register(app)
 
 
 def _add_groups() -> None:
-    from engine.cli import comparing, decision, ledger, plugin, policy, process, rendering, waiver
+    from engine.cli import (
+        attest,
+        comparing,
+        decision,
+        ledger,
+        plugin,
+        policy,
+        process,
+        rendering,
+        waiver,
+    )
 
     for name, module, text in (
         ("ledger", ledger, "Verify, read and export the ledger."),
+        ("attest", attest, "Prove a merge from a plain clone."),
         ("decision", decision, "Evaluate, lint, test and render decision tables."),
         ("policy", policy, "Evaluate, check and test policies."),
         ("process", process, "Run, test, lint, compare and draw process diagrams."),

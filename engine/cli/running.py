@@ -95,6 +95,8 @@ def tell(result: RunResult, *, as_json: bool) -> int:
 
 
 def _tell_waiting(result: RunResult) -> None:
+    if result.notice:
+        show.note(f"[red]note[/] {show.plain(result.notice)}")
     for item in result.waiting:
         show.line(
             f"[yellow]waiting[/] {item.kind} {show.plain(item.element)}: {show.plain(item.text)}"

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from engine.core.model import Json
@@ -55,9 +55,8 @@ class Attested:
 
     envelopes: tuple[bytes, ...]  #: one line of JSON for each merge, in order
     commits: tuple[str, ...]
-    checkpoint: str = ""  #: the newest signed note of the run
-    growth: Mapping[int, Sequence[str]] = field(default_factory=dict)
-    #: {entries covered by an attestation: consistency proof (hex) to `checkpoint`}
+    checkpoints: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    #: (signed note, consistency proof (hex) from the one before), of every checkpoint of the run, oldest first
 
 
 def attest(log: Log, key: SigningKey, version: str) -> Attested:
@@ -68,15 +67,19 @@ def attest(log: Log, key: SigningKey, version: str) -> Attested:
     fold = _Fold(log.run, key, version, tree, lines)
     for entry in log.entries(_WANTED):
         fold.take(entry)
-    newest = max(fold.checkpoints, default=0)
     return Attested(
         envelopes=tuple(encode(seal_envelope(key, encode(s))) for s in fold.statements.values()),
         commits=tuple(fold.statements),
-        checkpoint=fold.checkpoints.get(newest, ""),
-        growth={
-            size: [node.hex() for node in tree.consistency(size, newest)] for size in fold.witnessed
-        },
+        checkpoints=tuple(_growth(tree, fold.checkpoints)),
     )
+
+
+def _growth(tree: Tree, notes: Mapping[int, str]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    before = 0
+    for size in sorted(notes):
+        proof = tree.consistency(before, size) if before else []
+        yield notes[size], tuple(node.hex() for node in proof)
+        before = size
 
 
 class _Fold:
@@ -87,7 +90,6 @@ class _Fold:
     ) -> None:
         self.statements: dict[str, Json] = {}
         self.checkpoints: dict[int, str] = {}
-        self.witnessed: list[int] = []
         self._run = run
         self._builder: Json = {
             "id": f"urn:poundlock:engine:{key.origin(run).split('/')[1]}",
@@ -98,7 +100,6 @@ class _Fold:
         self._created: Body = {}
         self._verdicts: dict[int, Entry] = {}
         self._authorized: dict[str, Entry] = {}
-        self._waiting: list[Entry] = []  # merges whose checkpoint is still to come
 
     def take(self, entry: Entry) -> None:
         body: Body = entry.body or {}
@@ -121,7 +122,6 @@ class _Fold:
         size = next((s for s in sorted(self.checkpoints) if authorized and s >= authorized.seq), 0)
         if authorized is None or not size:
             return  # the chain says it was never authorised: engine ledger verify tells, nothing is attested
-        self.witnessed.append(size)
         self.statements[str(body["commit"])] = {
             "_type": STATEMENT,
             "subject": [

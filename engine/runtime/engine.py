@@ -12,7 +12,7 @@ import os
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -22,10 +22,11 @@ from engine.contracts import Contracts
 from engine.core.definitions import Definitions
 from engine.core.model import Variables
 from engine.core.reach import reach
-from engine.errors import UsageError
+from engine.errors import EngineError, UsageError
 from engine.handlers import Handlers
 from engine.ledger import EntryType
 from engine.policy import PolicySet, ServerSettings
+from engine.runtime.attesting import publish_attestations
 from engine.runtime.carrying import Carrying, OnStart, Watch
 from engine.runtime.conductor import Clock
 from engine.runtime.home import ignore
@@ -53,6 +54,7 @@ class RunResult:
     report: Mapping[str, Any]
     waiting: tuple[Waiting, ...] = ()
     is_old: bool = False  #: nothing was left to do; this is the run that had done it
+    notice: str = ""  #: what could not be done after the run, which stands all the same
 
 
 class Engine:
@@ -196,7 +198,7 @@ class Engine:
                 repository=repository,
                 base=repository.prepare(feature, run, self.settings.run.base_branch),
             )
-            return self._carry_out(
+            result = self._carry_out(
                 store=store,
                 lock_fd=lock.fd,
                 run=run,
@@ -209,6 +211,7 @@ class Engine:
                 on_start=on_start,
                 timeout_s=timeout_s,
             )
+            return replace(result, notice=_attested(store, run, repository))
 
     # ---- any process
 
@@ -346,6 +349,17 @@ class Engine:
                 ca_file=policy.ca_file,
             )
         return PolicySet.load(definitions.policies, server=server, deadline_s=policy.timeout_s)
+
+
+def _attested(store: Store, run: str, repository: Repository) -> str:
+    """Publish the attestations of the run's merges; return why that was not possible, or ""."""
+    try:
+        published = publish_attestations(store, run, repository)
+    except EngineError as error:
+        return f"the merges are not attested: {error.sentence()}"
+    if published is not None and published.state == "refused":
+        return f"branch {published.branch} was not moved: {published.reason}"
+    return ""
 
 
 def load_handlers() -> Handlers:

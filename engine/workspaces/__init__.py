@@ -1,5 +1,6 @@
 """Vault, workspaces and the user's repository: every effect the engine has on git. Start at `Repository`."""
 
+from engine.workspaces.attestation_branch import Clone, CommitFacts
 from engine.workspaces.model import (
     Base,
     Candidate,
@@ -25,6 +26,8 @@ __all__ = [
     "Candidate",
     "Checkout",
     "Cleanup",
+    "Clone",
+    "CommitFacts",
     "Conflict",
     "DeclaredFiles",
     "Enforcement",

@@ -24,6 +24,7 @@ from typing import Literal, Self
 from engine.core.safety import MergeAuthorization
 from engine.errors import IntegrityError
 from engine.git import Git, check_name, check_oid
+from engine.workspaces.attestation_branch import publish_files
 from engine.workspaces.model import (
     Base,
     Candidate,
@@ -234,6 +235,10 @@ class Repository:
         return self._user.fast_forward(
             base.branch, self._vault.folder, base.ref, self._must(base.ref)
         )
+
+    def attest(self, files: Mapping[str, bytes], provenance: Provenance) -> Published:
+        """Put files about merges on the branch engine-attestations of the user's repository, or say why not."""
+        return publish_files(self._vault, self._user, files, provenance)
 
     def cleanup(self, feature: str | None, *, keep_branches: bool) -> Cleanup:
         """Remove the workspaces and checkouts of `feature` (None: all); keep their work first.

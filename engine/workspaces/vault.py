@@ -123,7 +123,7 @@ class Vault:
             check_oid(tree),
             *options,
             at=self.place,
-            stdin=_commit_message(provenance),
+            stdin=commit_message(provenance),
             environment=commit_dates(provenance.at),
         ).text
 
@@ -368,7 +368,7 @@ def fetch(git: Git, target: Place, source: Path, specs: Sequence[str]) -> None:
 _PLAIN_DIFF = ("--no-renames", "--no-ext-diff", "--no-textconv", "--no-color")
 
 
-def _commit_message(provenance: Provenance) -> bytes:
+def commit_message(provenance: Provenance) -> bytes:
     lines = [provenance.message.replace("\0", "").strip() or "(no message)", ""]
     for name, value in provenance.trailers.items():
         if not _TRAILER.fullmatch(name) or not value.isprintable():

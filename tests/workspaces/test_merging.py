@@ -221,11 +221,15 @@ class TestMerge:
             for path in root.rglob("*.py")
             if '"update-ref"' in path.read_text("utf-8")
         }
-        assert users == {
-            "git.py": 1,  # the list of commands
-            "workspaces/vault.py": 3,  # start (creates), merge (moves), keep (creates)
-            "workspaces/user_repository.py": 1,  # deletes a quarantine branch of the user
-        }
+        assert (
+            users
+            == {
+                "git.py": 1,  # the list of commands
+                "workspaces/vault.py": 3,  # start (creates), merge (moves), keep (creates)
+                "workspaces/attestation_branch.py": 1,  # notes what was put on branch engine-attestations
+                "workspaces/user_repository.py": 1,  # deletes a quarantine branch of the user
+            }
+        )
 
 
 class TestRecovery:

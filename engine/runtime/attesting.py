@@ -1,0 +1,333 @@
+"""Attestations published after a run, and verified from a plain clone.
+
+Verification, in this order; the first step that fails is an IntegrityError that names what differs:
+1. the envelope is signed by the key that the verifier brings, or that signed the checkpoint they bring;
+2. the statement is SLSA provenance about exactly this commit and its tree;
+3. the commit has the parents that the statement names, and trailers of that run and bundle;
+4. the entry `merge.authorized` is in the ledger: its path leads to the root of a checkpoint signed by the same key;
+5. that entry authorises exactly this commit, from exactly five verdicts, each `pass`;
+6. with a checkpoint of the verifier: the ledger of step 4 is the one it was taken of, only longer or shorter.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from engine import __version__
+from engine.core.safety import MERGE_KINDS
+from engine.errors import IntegrityError, LedgerError, UsageError
+from engine.ledger import EntryType, read_entry
+from engine.ledger.attestations import (
+    AUTHORIZED,
+    BUILD_TYPE,
+    PREDICATE,
+    STATEMENT,
+    Attested,
+    Log,
+    attest,
+)
+from engine.ledger.checkpoints import (
+    Checkpoint,
+    ensure_key,
+    key_line,
+    read_key_line,
+    verify_checkpoint,
+)
+from engine.ledger.dsse import open_envelope, read_payload
+from engine.ledger.merkle import leaf_hash, verify_consistency, verify_inclusion
+from engine.store import Store
+from engine.workspaces import Clone, CommitFacts, Provenance, Published, Repository
+
+Json = Any  # JSON from outside: every member is looked at before it is used
+
+
+# --- publishing -----------------------------------------------------------------------------------------
+
+
+def attestations_of(store: Store, run: str) -> Attested:
+    """Return the attestations of every completed merge of `run`, signed with the key of the engine home."""
+    log = Log(
+        run=run,
+        lines=lambda: store.lines(run),
+        entries=lambda types: store.entries(run, types=types),
+    )
+    return attest(log, ensure_key(store.home), __version__)
+
+
+def publish_attestations(store: Store, run: str, repository: Repository) -> Published | None:
+    """Put the attestations of a run on the branch engine-attestations; None when nothing was merged."""
+    if next(store.entries(run, types=(EntryType.MERGE_COMPLETED,)), None) is None:
+        return None
+    made = attestations_of(store, run)
+    growth = [{"checkpoint": note, "proof": proof} for note, proof in made.checkpoints]
+    files = {
+        f"{run}.intoto.jsonl": b"".join(line + b"\n" for line in made.envelopes),
+        f"{run}.growth.json": json.dumps(growth, sort_keys=True).encode() + b"\n",
+        f"{run}.pub": (ensure_key(store.home).key_line(run) + "\n").encode(),
+    }
+    provenance = Provenance(
+        message=f"attest {len(made.commits)} merges of run {run}",
+        trailers={"Engine-Run": run},
+        at=store.run(run).changed_at.astimezone(UTC),
+    )
+    return repository.attest(files, provenance)
+
+
+# --- verifying ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trust:
+    """What the verifier brings: a key line, a signed checkpoint, or both."""
+
+    key_line: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verification:
+    """What was proved about a commit."""
+
+    commit: str
+    run: str
+    tasks: tuple[str, ...]
+    bundle: str
+    entry: int  #: number of the entry that authorised the merge
+    checkpoint: int  #: entries under the checkpoint that covers it
+    witnessed: int  #: entries under the verifier's own checkpoint, 0 without one
+
+
+def verify_attestation(
+    repository: Path, revision: str, trust: Trust, bundle: bytes | None = None
+) -> Verification:
+    """Return what the attestation of a commit proves; `bundle` holds envelopes from elsewhere, one a line.
+
+    Raises UsageError when there is nothing to verify with, IntegrityError as the module says.
+    """
+    if not trust.key_line and not trust.note:
+        raise UsageError(
+            "an attestation proves nothing by itself",
+            expected="--key or --checkpoint",
+            hint="Take the key line from .engine/ledger/RUN/key.pub of the project, or a checkpoint that you kept.",
+        )
+    clone = Clone(repository)
+    commit = clone.commit(revision)
+    run = commit.trailers.get("Engine-Run", "")
+    if not run and bundle is None:
+        raise IntegrityError("this commit is no merge of the engine", where=commit.oid)
+    line = trust.key_line or _key_of(clone, run, trust.note)
+    try:
+        _, public = read_key_line(line)
+    except LedgerError as error:
+        raise UsageError(where="--key", expected=error.expected, got=error.got) from error
+    envelopes = clone.attested(f"{run}.intoto.jsonl") if bundle is None else bundle
+    statement = _statement(envelopes, commit, public)
+    return _Verifier(commit, statement, public, clone, trust.note).run()
+
+
+def _key_of(clone: Clone, run: str, note: str) -> str:
+    """Return the published key of a run, once it is the key that signed the verifier's own checkpoint."""
+    line = (clone.attested(f"{run}.pub") or b"").decode("utf-8", "replace").strip()
+    if not line:
+        raise IntegrityError(
+            "the key of this run is not here", where=f"run {run}", hint="Bring it with --key."
+        )
+    _note(note, line, "the checkpoint is not signed by the published key of this run")
+    return line
+
+
+def _note(note: str, line: str, what: str) -> Checkpoint:
+    try:
+        found = verify_checkpoint(note, line)
+        name, public = read_key_line(line)
+    except LedgerError as error:
+        raise IntegrityError(what, where=error.where, got=error.message or error.got) from error
+    if name.split("/")[1:2] != [sha256(public).hexdigest()[:16]]:
+        raise IntegrityError("the name of the log is not that of its key", where=name)
+    return found
+
+
+def _statement(envelopes: bytes | None, commit: CommitFacts, public: bytes) -> Json:
+    """Return the statement about the commit, from an envelope that the key has signed."""
+    try:
+        about = [line for line in (envelopes or b"").splitlines() if _is_about(line, commit.oid)]
+        if not about:
+            raise IntegrityError(
+                "there is no attestation of this commit",
+                where=commit.oid,
+                hint="Fetch the branch engine-attestations, or run `engine attest publish` in the project.",
+            )
+        return json.loads(open_envelope(about[-1], public))
+    except (LedgerError, ValueError) as error:
+        told = error.sentence() if isinstance(error, LedgerError) else "the statement is not JSON"
+        raise IntegrityError(told, where=commit.oid) from error
+
+
+def _is_about(line: bytes, oid: str) -> bool:
+    try:
+        subjects = json.loads(read_payload(line))["subject"]
+        return any(subject["digest"].get("gitCommit") == oid for subject in subjects)
+    except (LedgerError, ValueError, KeyError, TypeError, AttributeError):
+        raise IntegrityError("the attestations are damaged", where="a line of the bundle") from None
+
+
+class _Verifier:
+    """Steps 2 to 6. `statement` is signed by the key."""
+
+    def __init__(
+        self, commit: CommitFacts, statement: Json, public: bytes, clone: Clone, note: str
+    ) -> None:
+        self._commit = commit
+        self._statement = statement
+        self._public = public
+        self._clone = clone
+        self._own = note
+
+    def run(self) -> Verification:
+        try:
+            return self._verified()
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise IntegrityError(
+                "the statement does not have the form of an attestation of the engine",
+                where=self._commit.oid,
+                got=f"{type(error).__name__}: {error}",
+            ) from error
+
+    def _verified(self) -> Verification:
+        definition = self._statement["predicate"]["buildDefinition"]
+        details = self._statement["predicate"]["runDetails"]
+        external = definition["externalParameters"]
+        run = str(external["run"])
+        self._same("_type", STATEMENT, self._statement["_type"])
+        self._same("predicateType", PREDICATE, self._statement["predicateType"])
+        self._same("buildType", BUILD_TYPE, definition["buildType"])
+        digests: dict[str, str] = {}
+        for subject in self._statement["subject"]:
+            digests |= subject["digest"]
+        self._same("commit", self._commit.oid, digests.get("gitCommit"))
+        self._same("tree", self._commit.tree, digests.get("gitTree"))
+        dependencies = definition["resolvedDependencies"]
+        git = [d["digest"]["gitCommit"] for d in dependencies if "gitCommit" in d["digest"]]
+        self._same("parents", list(self._commit.parents), git)
+        bundle = str(definition["internalParameters"]["bundle"])
+        for trailer, said in {
+            "Engine-Run": run,
+            "Engine-Bundle": bundle,
+            "Engine-Tasks": " ".join(external["tasks"]),
+        }.items():
+            self._same(f"trailer {trailer}", said, self._commit.trailers.get(trailer))
+        parts = {part["name"]: part for part in details["byproducts"]}
+        covered, entry = self._authorized(parts, run)
+        self._verdicts(parts, entry)
+        return Verification(
+            commit=self._commit.oid,
+            run=run,
+            tasks=tuple(external["tasks"]),
+            bundle=bundle,
+            entry=entry["seq"],
+            checkpoint=covered.size,
+            witnessed=self._witnessed(covered, run),
+        )
+
+    def _authorized(self, parts: Mapping[str, Json], run: str) -> tuple[Checkpoint, Json]:
+        """Return the checkpoint and the entry it covers, which authorises this very commit."""
+        part = parts[AUTHORIZED]
+        line, note = b64decode(part["content"]), b64decode(parts["checkpoint"]["content"]).decode()
+        size, seq = int(part["annotations"]["size"]), int(part["annotations"]["seq"])
+        covered = _note(
+            note, self._line(run), "the checkpoint over the merge is not signed by this key"
+        )
+        path = [bytes.fromhex(node) for node in part["annotations"]["path"]]
+        self._same("size of the checkpoint", covered.size, size)
+        if not verify_inclusion(leaf_hash(line), seq - 1, size, path, covered.root):
+            raise IntegrityError(
+                "the entry that authorises the merge is not in the ledger that the checkpoint covers",
+                where=f"entry {seq}",
+            )
+        entry = json.loads(line)
+        read_entry(line)
+        body = entry["body"]
+        self._same("type of entry", EntryType.MERGE_AUTHORIZED.value, entry["type"])
+        self._same("run of the entry", run, entry["run"])
+        self._same("authorised commit", self._commit.oid, body["commit"])
+        self._same("authorised tree", self._commit.tree, body["tree"])
+        self._same(
+            "authorised parents", list(self._commit.parents), [body["old"], *body["sources"]]
+        )
+        return covered, entry
+
+    def _verdicts(self, parts: Mapping[str, Json], entry: Json) -> None:
+        found: list[Json] = [
+            json.loads(b64decode(part["content"]))
+            for name, part in parts.items()
+            if name.startswith("verdict ")
+        ]
+        said = {(told["kind"], told["verdict"]) for told in found}
+        self._same("verdicts", sorted((k, "pass") for k in MERGE_KINDS), sorted(said))
+        seqs = [told["seq"] for told in found]
+        self._same("entries of the verdicts", sorted(entry["body"]["evidence"]), sorted(seqs))
+
+    def _witnessed(self, covered: Checkpoint, run: str) -> int:
+        """Compare with the verifier's checkpoint: the same log, and one of the two continues the other."""
+        if not self._own:
+            return 0
+        own = _note(self._own, self._line(run), "your checkpoint is not of this run's ledger")
+        chain = [covered] if own.size == covered.size else self._chain(run)
+        if covered not in chain:
+            raise IntegrityError(
+                "the checkpoint over the merge is not one of the published ones",
+                where=f"run {run}, {covered.size} entries",
+            )
+        for known in (known for known in chain if known.size == own.size):
+            if known.root == own.root:
+                return own.size
+            raise IntegrityError(
+                "your checkpoint is of another history than the one that authorised the merge",
+                where=f"run {run}, {own.size} entries",
+                expected=known.root.hex(),
+                got=own.root.hex(),
+            )
+        raise UsageError(
+            "this checkpoint cannot be compared without the ledger itself",
+            expected=f"one over {', '.join(str(known.size) for known in chain)} entries",
+            got=f"one over {own.size}",
+            hint="With the ledger: engine ledger verify --checkpoint FILE.",
+        )
+
+    def _chain(self, run: str) -> list[Checkpoint]:
+        """Return the published checkpoints of the run, each shown to continue the one before."""
+        told = json.loads(self._clone.attested(f"{run}.growth.json") or b"[]")
+        chain: list[Checkpoint] = []
+        for item in told:
+            found = _note(
+                item["checkpoint"], self._line(run), "a checkpoint is not signed by this key"
+            )
+            proof = [bytes.fromhex(node) for node in item["proof"]]
+            before = chain[-1] if chain else None
+            if before and not verify_consistency(
+                before.size, before.root, found.size, found.root, proof
+            ):
+                raise IntegrityError(
+                    "the published checkpoints are of two histories", where=f"{found.size} entries"
+                )
+            chain.append(found)
+        return chain
+
+    def _line(self, run: str) -> str:
+        return key_line(f"poundlock/{sha256(self._public).hexdigest()[:16]}/{run}", self._public)
+
+    def _same(self, what: str, expected: object, got: object) -> None:
+        if expected != got:
+            raise IntegrityError(
+                f"the attestation is not about this commit: {what}",
+                where=self._commit.oid,
+                expected=str(expected)[:200],
+                got=str(got)[:200],
+            )

@@ -1,0 +1,132 @@
+"""The branch `engine-attestations`: files about merges, beside the code, where a plain clone brings them along.
+
+A clone copies branches, but neither notes nor refs of another kind (docs/adr/0005-attestations-on-a-branch.md). The branch has a
+history of its own, shares no file with the code and only moves forward.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.errors import GitError, UsageError
+from engine.git import Git, Place, check_name, check_oid, commit_dates
+from engine.workspaces.model import Provenance, Published
+from engine.workspaces.user_repository import UserRepository
+from engine.workspaces.vault import Vault, commit_message
+
+BRANCH = "engine-attestations"
+REF = "refs/engine/attestations"  #: of the vault: what was last put on the branch
+
+
+def publish_files(
+    vault: Vault, user: UserRepository, files: Mapping[str, bytes], provenance: Provenance
+) -> Published:
+    """Put `files` (plain names) on the branch of the user's repository, beside what is there; or say why not."""
+    tip = user.branch(BRANCH)
+    if tip is not None:
+        vault.fetch(user.git_dir, [tip])
+    tree = _tree(vault, tip, files)
+    if tip is not None and tree == vault.tree_of(tip):
+        return Published(branch=BRANCH, commit=tip, state="current")
+    commit = vault.git.run(
+        *("commit-tree", tree, *(("-p", tip) if tip else ())),
+        at=vault.place,
+        stdin=commit_message(provenance),
+        environment=commit_dates(provenance.at),
+    ).text
+    vault.git.run("update-ref", REF, check_oid(commit), at=vault.place)
+    return user.receive(BRANCH, vault.folder, REF, commit)
+
+
+def _tree(vault: Vault, tip: str | None, files: Mapping[str, bytes]) -> str:
+    """Return the tree of `tip` with `files` in it."""
+    lines = []
+    for name, content in files.items():
+        oid = vault.git.run("hash-object", "-w", "--stdin", at=vault.place, stdin=content).text
+        lines.append(f"100644 {check_oid(oid)}\t{check_name(name, 'file name')}\n")
+    with tempfile.TemporaryDirectory(prefix="engine-index-") as folder:
+        place = Place(git_dir=vault.folder, index=Path(folder) / "index")
+        vault.git.run("read-tree", *([tip] if tip else ["--empty"]), at=place)
+        vault.git.run("update-index", "--index-info", at=place, stdin="".join(lines).encode())
+        return check_oid(vault.git.run("write-tree", at=place).text)
+
+
+# --- a plain clone --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommitFacts:
+    """What a commit says of itself."""
+
+    oid: str
+    tree: str
+    parents: tuple[str, ...]
+    trailers: Mapping[str, str]
+
+
+class Clone:
+    """Any repository to read from: no vault, no engine home."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises UsageError when git finds no repository from `folder`, EnvironmentFailure without git."""
+        self._git = Git()
+        self._place = Place(folder=folder.resolve())
+        self._folder = folder
+        found = self._git.run(*("rev-parse", "--git-dir"), at=self._place, accept=(0, 128))
+        if found.code != 0:
+            raise UsageError("git finds no repository here", where=str(folder), got=found.err)
+
+    def commit(self, revision: str) -> CommitFacts:
+        """Return the commit that a person names. Raises UsageError when there is none."""
+        answer = self._git.run(
+            *("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"),
+            at=self._place,
+            accept=(0, 1, 128),
+        )
+        if answer.code != 0 or not answer.text:
+            raise UsageError(
+                "there is no such commit here", where=str(self._folder), got=repr(revision)
+            )
+        oid = check_oid(answer.text)
+        text = self._git.run("cat-file", "commit", oid, at=self._place).out.decode(
+            "utf-8", "replace"
+        )
+        return _read_commit(oid, text)
+
+    def attested(self, name: str) -> bytes | None:
+        """Return a file of the attestation branch: the local one, else that of a remote; None when none has it."""
+        listed = self._git.run(
+            "for-each-ref",
+            "--format=%(refname)",
+            f"refs/heads/{BRANCH}",
+            f"refs/remotes/*/{BRANCH}",
+            at=self._place,
+        )
+        for ref in listed.text.splitlines():
+            try:
+                found = self._git.run(
+                    *("cat-file", "blob", f"{ref}:{check_name(name, 'file name')}"),
+                    at=self._place,
+                    accept=(0, 1, 128),
+                )
+            except GitError:
+                continue
+            if found.code == 0:
+                return found.out
+        return None
+
+
+def _read_commit(oid: str, text: str) -> CommitFacts:
+    head, _, message = text.partition("\n\n")
+    lines = [line.partition(" ") for line in head.splitlines()]
+    last = message.rstrip("\n").rpartition("\n\n")[2]
+    trailers = (line.partition(": ") for line in last.splitlines())
+    return CommitFacts(
+        oid=oid,
+        tree=next((value for name, _, value in lines if name == "tree"), ""),
+        parents=tuple(value for name, _, value in lines if name == "parent"),
+        trailers={name: value for name, colon, value in trailers if colon},
+    )
