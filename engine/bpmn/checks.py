@@ -37,6 +37,7 @@ def check_process(process: Process, collector: Collector) -> None:
         event_scope = isinstance(owner, SubProcess) and owner.triggered_by_event
         _check_starts(scope, collector, process, owner, event_scope=event_scope)
         _check_flows(scope, collector)
+        _check_catchers(scope, collector)
         for node in scope.nodes.values():
             _check_node(node, scope, collector)
             _check_event(node, collector, event_scope=event_scope)
@@ -133,8 +134,6 @@ def _check_node(node: Node, scope: Scope, collector: Collector) -> None:
         collector.about(
             node, "timer-cycle", "a cycle cannot repeat here", "Use a duration, or draw a loop."
         )
-    if isinstance(node, Activity):
-        _check_catchers(node, scope, collector)
     if isinstance(node, EndEvent) and node.outgoing:
         collector.about(node, "flow-after-end", "a flow leaves this end event", "Remove the flow.")
     if isinstance(node, StartEvent | BoundaryEvent) and node.incoming:
@@ -310,15 +309,16 @@ def _check_race(node: EventBasedGateway, scope: Scope, collector: Collector) -> 
             )
 
 
-def _check_catchers(host: Activity, scope: Scope, collector: Collector) -> None:
+def _check_catchers(scope: Scope, collector: Collector) -> None:
     """One code has one catcher at one activity."""
-    seen: dict[tuple[str, str | None], BoundaryEvent] = {}
+    seen: dict[tuple[str, str, str | None], BoundaryEvent] = {}
     for node in scope.nodes.values():
-        if not isinstance(node, BoundaryEvent) or node.attached_to != host.id:
+        host = scope.nodes.get(node.attached_to) if isinstance(node, BoundaryEvent) else None
+        if not isinstance(node, BoundaryEvent) or host is None:
             continue
         if isinstance(node.trigger, Error | Escalation):
             kind = type(node.trigger).__name__.lower()
-            first = seen.setdefault((kind, node.trigger.code), node)
+            first = seen.setdefault((host.id, kind, node.trigger.code), node)
             if first is not node:
                 said = node.trigger.code or "every code"
                 collector.about(

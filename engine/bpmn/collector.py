@@ -19,6 +19,11 @@ class Collector:
     file: str
     findings: list[Finding] = field(default_factory=list)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing more is kept."""
+        return len(self.findings) >= LIMIT
+
     def add(
         self,
         rule: str,
@@ -30,7 +35,7 @@ class Collector:
         severity: Literal["error", "warning", "info"] = "error",
     ) -> None:
         """Keep one finding at `position` (or line) about the element with id `element`."""
-        if len(self.findings) >= LIMIT:
+        if self.is_full:
             return
         self.findings.append(
             Finding(

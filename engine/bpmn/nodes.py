@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -69,6 +69,23 @@ class Roots:
     escalations: Mapping[str, Element] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Ends:
+    """Flow ids by the node they lead to and come from, in document order."""
+
+    incoming: Mapping[str, list[str]]
+    outgoing: Mapping[str, list[str]]
+
+    @classmethod
+    def of(cls, flows: Iterable[SequenceFlow]) -> _Ends:
+        incoming: dict[str, list[str]] = {}
+        outgoing: dict[str, list[str]] = {}
+        for flow in flows:
+            incoming.setdefault(flow.target, []).append(flow.id)
+            outgoing.setdefault(flow.source, []).append(flow.id)
+        return cls(incoming=incoming, outgoing=outgoing)
+
+
 class Nodes:
     """Reads scopes of one file."""
 
@@ -89,6 +106,7 @@ class Nodes:
             for child in children(element, "sequenceFlow")
             if (flow := self._flow(child)) is not None
         }
+        ends = _Ends.of(flows.values())
         nodes: dict[str, Node] = {}
         for child in children(element):
             name = split(child)[1]
@@ -98,7 +116,7 @@ class Nodes:
                 self._refuse_kind(child, name)
             elif not child.get("id"):
                 self._refuse(child, "missing-id", "has no id", "Give it one.")
-            elif (node := self._node(child, name, flows)) is not None:
+            elif (node := self._node(child, name, ends)) is not None:
                 nodes[node.id] = node
         return Scope(nodes=nodes, flows=flows)
 
@@ -133,22 +151,20 @@ class Nodes:
             return None
         return self._texts.expression(element, text_of(element), "the condition")
 
-    def _ordered(self, element: Element, flows: Mapping[str, SequenceFlow]) -> Common:
+    def _ordered(self, element: Element, ends: _Ends) -> Common:
         """Return incoming and outgoing flow ids, in the order of the element's own list when it has one."""
-        id_ = element.get("id")
+        id_ = element.get("id") or ""
         said = {
             kind: [text_of(c) for c in children(element, kind)] for kind in ("incoming", "outgoing")
         }
-        real_in = [flow.id for flow in flows.values() if flow.target == id_]
-        real_out = [flow.id for flow in flows.values() if flow.source == id_]
         return {
-            "incoming": _sorted_as(real_in, said["incoming"]),
-            "outgoing": _sorted_as(real_out, said["outgoing"]),
+            "incoming": _sorted_as(ends.incoming.get(id_, []), said["incoming"]),
+            "outgoing": _sorted_as(ends.outgoing.get(id_, []), said["outgoing"]),
         }
 
     # ---- nodes
 
-    def _node(self, element: Element, name: str, flows: Mapping[str, SequenceFlow]) -> Node | None:
+    def _node(self, element: Element, name: str, ends: _Ends) -> Node | None:
         check_node(element, self._texts)
         extensions = self._read(element, self._texts)
         documentation = next(iter(children(element, "documentation")), None)
@@ -158,7 +174,7 @@ class Nodes:
             "position": self._texts.position(element),
             "documentation": text_of(documentation),
             "properties": extensions.properties,
-            **self._ordered(element, flows),
+            **self._ordered(element, ends),
         }
         if name in GATEWAYS:
             return self._gateway(element, name, common, extensions)

@@ -102,6 +102,8 @@ class _Reader:
         seen: dict[str, Element] = {}
         for top in children(self.root):
             for element in top.iter(f"{{{BPMN}}}*"):
+                if self.texts.collector.is_full:
+                    return
                 id_ = element.get("id")
                 if id_ is None:
                     continue

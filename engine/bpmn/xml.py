@@ -25,6 +25,7 @@ BPMN: Final = "http://www.omg.org/spec/BPMN/20100524/MODEL"
 MAX_BYTES: Final = 2 * 1024 * 1024
 MAX_DEPTH: Final = 100  #: XML elements inside each other
 MAX_ELEMENTS: Final = 50_000  #: XML elements of a file, diagram data included
+_SPACE: Final = re.compile(rb"[\xef\xbb\xbf \t\r\n]*")
 _LXML_PLACE: Final = re.compile(r", line \d+, column \d+ \(<string>, line \d+\)$")
 DIAGRAM: Final = "http://www.omg.org/spec/BPMN/20100524/DI"
 
@@ -44,6 +45,8 @@ def parse(content: bytes, file: str) -> Element:
         remove_pis=True,
         remove_blank_text=True,
     )
+    if _begins_with_doctype(content):
+        raise _doctype(file)
     try:
         root = etree.fromstring(content, parser)
     except (etree.XMLSyntaxError, ValueError) as cause:
@@ -51,9 +54,7 @@ def parse(content: bytes, file: str) -> Element:
         got = f"expected well-formed XML, but found: {_LXML_PLACE.sub('', str(cause))}"
         raise _refused(file, where, "xml-invalid", got, "Save it from a BPMN modeller.") from cause
     if root.getroottree().docinfo.internalDTD is not None:
-        got = "expected BPMN without a document type, but found a DOCTYPE"
-        hint = "Remove the DOCTYPE; BPMN needs none and it can hide entities."
-        raise _refused(file, 1, "doctype", got, hint)
+        raise _doctype(file)
     _check_bounds(root, file)
     if split(root) != (BPMN, "definitions"):
         got = f"expected bpmn:definitions as the outermost element, but found {split(root)[1]}"
@@ -115,6 +116,26 @@ def _check_bounds(root: Element, file: str) -> None:
         if count > MAX_ELEMENTS:
             got = f"expected at most {MAX_ELEMENTS} XML elements, but found more"
             raise _refused(file, line(element), "too-large", got, "Split the diagram.")
+
+
+def _begins_with_doctype(content: bytes) -> bool:
+    """Whether a DOCTYPE comes first, in encodings that ASCII is a part of: said before entities are looked at."""
+    at = 0
+    while True:
+        space = _SPACE.match(content, at)
+        at = space.end() if space else at
+        start = content[at : at + 9]
+        end = b"?>" if start.startswith(b"<?") else b"-->" if start.startswith(b"<!--") else None
+        closed = content.find(end, at) if end else -1
+        if end is None or closed < 0:
+            return start.upper() == b"<!DOCTYPE"
+        at = closed + len(end)
+
+
+def _doctype(file: str) -> BpmnDefinitionError:
+    got = "expected BPMN without a document type, but found a DOCTYPE"
+    hint = "Remove the DOCTYPE; BPMN needs none and it can hide entities."
+    return _refused(file, 1, "doctype", got, hint)
 
 
 def _refused(file: str, where: int, rule: str, message: str, hint: str) -> BpmnDefinitionError:

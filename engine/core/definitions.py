@@ -300,6 +300,7 @@ def _check_called(
 def _check_call_cycles(processes: Mapping[str, CompiledProcess], findings: list[Finding]) -> None:
     """Refuse processes that call each other in a circle: every turn would begin another child instance."""
     called = {process.id: _calls(process) for process in processes.values()}
+    said: set[frozenset[str]] = set()
     for process_id, calls in called.items():
         reached: dict[str, str] = {}  # {process: the one that calls it}
         ahead = [(target, process_id) for target in calls]
@@ -313,8 +314,12 @@ def _check_call_cycles(processes: Mapping[str, CompiledProcess], findings: list[
         circle = [process_id]
         while (caller := reached[circle[0]]) != process_id:
             circle.insert(0, caller)
+        if frozenset(circle) in said:
+            continue  # one circle, one finding
+        said.add(frozenset(circle))
         node = calls[circle[0]]
-        way = " → ".join([process_id, *circle])
+        shown = circle if len(circle) <= _SHOWN else [*circle[:4], "…", *circle[-2:]]
+        way = " → ".join([process_id, *shown])
         findings.append(
             _finding(
                 node.position.file,
