@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +14,9 @@ from engine.cli import show
 from engine.cli.common import HERE, AsJson, ProjectFolder, open_engine
 
 if TYPE_CHECKING:
+    from engine.policy import ServerSettings
     from engine.policy.study import Explanation, Place
+    from engine.settings import PolicySettings
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -30,6 +33,14 @@ Folder = Annotated[
 FolderArgument = Annotated[
     Path | None, typer.Argument(help="Folder of policies; the project's without.")
 ]
+Server = Annotated[
+    str | None,
+    typer.Option(
+        "--server",
+        metavar="URL",
+        help="Ask an OPA server of your own instead; it gets these policies in place of ours it had.",
+    ),
+]
 
 
 @app.command("eval")
@@ -37,6 +48,7 @@ def evaluate(
     package: Annotated[str, typer.Option("--package", "-p", help="Rego package to ask.")],
     input_text: Annotated[str, typer.Option("--input", "-i", help="JSON, or @FILE.")] = "{}",
     policies: Folder = None,
+    server: Server = None,
     project: ProjectFolder = HERE,
     as_json: AsJson = False,
 ) -> int:
@@ -44,7 +56,9 @@ def evaluate(
     from engine.policy import PolicySet
 
     given = _json(input_text)
-    verdict = PolicySet.load(_modules(project, policies)).decide(package, given, _time(given))
+    asked = PolicySet.load(_modules(project, policies), server=_server(project, server))
+    with closing(asked):
+        verdict = asked.decide(package, given, _time(given))
     if as_json:
         show.as_json(
             "verdict",
@@ -71,6 +85,10 @@ def evaluate(
 @app.command()
 def check(
     folder: FolderArgument = None,
+    backend: Annotated[
+        Literal["embedded", "opa"] | None,
+        typer.Option(help="Who will judge; what the project's configuration says without."),
+    ] = None,
     project: ProjectFolder = HERE,
     as_json: AsJson = False,
     style: CheckFormat = "text",
@@ -79,7 +97,8 @@ def check(
     from engine.errors import DefinitionError
     from engine.policy.authoring import lint
 
-    findings = lint(_modules(project, folder))
+    is_opa = (backend or _policy_settings(project).backend) == "opa"
+    findings = lint(_modules(project, folder), for_opa=is_opa)
     if style != "text" and not as_json:
         from engine.cli import policy_formats
 
@@ -109,6 +128,7 @@ def check(
 @app.command()
 def test(
     folder: FolderArgument = None,
+    server: Server = None,
     project: ProjectFolder = HERE,
     as_json: AsJson = False,
     style: TestFormat = "text",
@@ -116,7 +136,7 @@ def test(
     """Run every rule named test_*; one that is not true has failed. Exit 1 when one failed or none was found."""
     from engine.policy.authoring import run_tests
 
-    results = run_tests(_modules(project, folder, tests=True))
+    results = run_tests(_modules(project, folder, tests=True), _server(project, server))
     failed = [result for result in results if not result.passed]
     if style == "junit" and not as_json:
         from engine.cli.policy_formats import junit
@@ -252,6 +272,29 @@ def _modules(project: Path, folder: Path | None, *, tests: bool = False) -> dict
         return {file.relative_to(folder).as_posix(): file.read_text("utf-8") for file in kept}
     except UnicodeDecodeError as error:
         raise UsageError("a policy is not UTF-8", where=str(folder), got=str(error)) from error
+
+
+def _policy_settings(project: Path) -> PolicySettings:
+    from engine.settings import load_project
+
+    return load_project(project.resolve()).settings.policy
+
+
+def _server(project: Path, url: str | None) -> ServerSettings | None:
+    """Return the OPA server at `url`, with the token and the authority that the project's configuration names."""
+    import os
+
+    from engine.policy import ServerSettings
+
+    if url is None:
+        return None
+    policy = _policy_settings(project)
+    return ServerSettings(
+        url=url,
+        timeout_s=policy.timeout_s,
+        token=os.environ.get(policy.token_env, "") if policy.token_env else "",
+        ca_file=policy.ca_file,
+    )
 
 
 def _time(given: Any) -> datetime:  # Any: JSON given by a person

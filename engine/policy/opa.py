@@ -9,6 +9,7 @@ given another bundle meanwhile shows it. Built-in errors are errors here as on t
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -287,4 +288,13 @@ def _parse_errors(error: RegoParseError) -> str:
 
 
 def _told(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    """Return what went wrong with a connection in few words: requests tells its own insides."""
+    if isinstance(error, requests.Timeout):
+        return "no answer in time"
+    text = " ".join(str(error).split())
+    if isinstance(error, requests.ConnectionError):
+        found = re.search(
+            r"\[Errno -?\d+\] ([A-Z][\w ]+)|(certificate verify failed[\w :-]*)", text
+        )
+        return (found[1] or found[2]) if found else "no connection"
+    return text[:200] or type(error).__name__

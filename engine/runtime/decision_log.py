@@ -84,7 +84,12 @@ def _answer(verdict: Verdict) -> Event:
         case Ruling.PASS | Ruling.FAIL:
             is_open = verdict.ruling is Ruling.PASS
             denials = [_denial(reason) for reason in verdict.reasons]
-            return {"result": {"allow": is_open, "deny": denials}}
+            waived = [
+                {"code": one.code, "msg": one.message, "path": one.path, "waiver": one.waiver}
+                for one in verdict.waived
+            ]
+            more = {"waived": waived} if waived else {}
+            return {"result": {"allow": is_open, "deny": denials, **more}}
         case Ruling.ERROR:
             codes = [reason.code for reason in verdict.reasons]
             told = "; ".join(reason.message for reason in verdict.reasons)

@@ -59,6 +59,10 @@ class Step:
     )  #: the same for programs, where there is more to say
 
 
+#: why nothing nearer is known where a policy needs what the embedded engine lacks
+ONLY_ON_OPA = "the recorded policies can be asked on an OPA server only"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Explanation:
     """All that decided about a task, in order. `nearest` is None for a task that is merged or still under way."""
@@ -125,7 +129,11 @@ def _nearest(store: Store, run: str, definitions: Definitions, task: TaskRow) ->
         definitions=definitions,
         entries=lambda: store.entries(run),
     )
-    with closing(PolicySet.load(definitions.policies)) as policies:
+    try:
+        policies = PolicySet.load(definitions.policies)
+    except DefinitionError:
+        return Nearest(outcome="none", reason=ONLY_ON_OPA)
+    with closing(policies):
         found = nearest_change(book, policies, task.task)
     missing = ", ".join(f"{row.task} ({row.state})" for row in _not_merged_before(store, run, task))
     if found.reason == NEVER_BEGUN and missing:

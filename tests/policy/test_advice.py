@@ -161,6 +161,21 @@ def test_the_engines_disagree_about_exactly_the_negations_that_are_found(tmp_pat
     assert told == NEGATIONS
 
 
+@pytest.mark.parametrize(
+    ("line", "rule"),
+    [
+        ('deny contains 1 if graphql.is_valid("", "")', "unknown-function"),
+        ('deny contains 1 if $"{1}" == "1"', "unreadable"),
+    ],
+)
+def test_what_only_the_embedded_engine_lacks_is_a_warning_for_opa(line: str, rule: str) -> None:
+    modules = {"p.rego": f"package p\n{GOOD}{line}\n"}
+    assert [(one.severity, one.rule) for one in lint(modules)] == [("error", rule)]
+    assert [(one.severity, one.rule) for one in lint(modules, for_opa=True)] == [("warning", rule)]
+    impure = {"p.rego": f"package p\n{GOOD}deny contains 1 if time.now_ns() > 0\n"}
+    assert [one.severity for one in lint(impure, for_opa=True)] == ["error"]
+
+
 def test_warnings_are_shown_and_do_not_fail(tmp_path: Path) -> None:
     (tmp_path / "p.rego").write_text(f"package p\n{GOOD}known if input.k\n", "utf-8")
     checked = Project(tmp_path).engine("policy", "check", ".")

@@ -21,8 +21,10 @@ from hypothesis import strategies as st
 from engine.core.model import Ruling, Verdict
 from engine.errors import DefinitionError, EnvironmentFailure, UsageError
 from engine.policy import PolicySet, ServerSettings
+from engine.policy.authoring import run_tests
 from engine.policy.opa import OpaServer
 from engine.shipped import folder
+from tests.acceptance.conftest import Project
 from tests.opa import free_port, opa_binary
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -205,6 +207,28 @@ def test_the_tests_of_the_shipped_policies_pass_on_the_reference_implementation(
     results = json.loads(done.stdout)
     failed = [result["name"] for result in results if result.get("fail") or result.get("error")]
     assert (failed, len(results) >= 40) == ([], True)
+
+
+@pytest.mark.opa
+def test_authors_get_the_same_from_a_server(opa_url: str, tmp_path: Path) -> None:
+    every = {path.name: path.read_text("utf-8") for path in folder("policies").glob("*.rego")}
+    server = ServerSettings(url=opa_url, timeout_s=5)
+    assert run_tests(every, server) == run_tests(every)
+    (tmp_path / "p.rego").write_text("package p\nallow := false\ndeny := []\n", "utf-8")
+    here = Project(tmp_path)
+    asked = here.engine(
+        "policy", "eval", "-p", "p", "--policies", ".", "--server", opa_url, "--json"
+    )
+    assert (asked.code, asked.json["ruling"]) == (1, "fail")
+    assert asked.json["engine"].startswith("opa ")
+    missing = here.engine("policy", "test", ".", "--server", f"http://127.0.0.1:{free_port()}")
+    assert (
+        missing.code,
+        "the OPA server cannot be used: got Connection refused" in missing.err,
+    ) == (
+        6,
+        True,
+    )
 
 
 # --- one bundle on the server -------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from engine.core.model import (
     VerdictCancelled,
     VerdictGiven,
     VerdictRequested,
+    Waived,
 )
 from engine.ledger import Draft, Entry, Head, read_entry, seal, turn
 from engine.policy import PolicySet
@@ -153,6 +154,16 @@ def test_only_a_decision_document_is_a_result(ruling: Ruling, answer: object) ->
         asked("p", {}), given(verdict(ruling, *(reasons if ruling is Ruling.ERROR else ())))
     )
     assert {key: event[key] for key in ("result", "error") if key in event} == answer
+
+
+def test_what_a_waiver_took_away_is_told() -> None:
+    away = Waived(code="A", message="no", path="/n", waiver="w1")
+    (event,) = events(asked("p", {}), given(replace(verdict(Ruling.PASS), waived=(away,))))
+    assert event["result"] == {
+        "allow": True,
+        "deny": [],
+        "waived": [{"code": "A", "msg": "no", "path": "/n", "waiver": "w1"}],
+    }
 
 
 def test_a_question_without_an_answer_is_no_decision() -> None:

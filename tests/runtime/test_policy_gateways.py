@@ -182,6 +182,17 @@ def test_the_gateways_before_close_the_same(either: Project, package: str, case:
     expect_blocked(either, package, case.ruling, case.told)
 
 
+@pytest.mark.opa
+def test_a_policy_that_only_opa_knows_closes_and_names_itself(
+    project: Project, opa_url: str
+) -> None:
+    project.configure('bundle = ".engine/own"\n' + ON_OPA.format(timeout_s=5, url=opa_url))
+    message = 'strings.render_template("{{.a}} today", {"a": "not"})'
+    body = f'default allow := false\ndeny contains {{"code": "NO", "msg": {message}}} if true\n'
+    replace_policy(project, "merge", body)
+    expect_blocked(project, "merge", "fail", "NO: not today")
+
+
 def test_a_policy_that_does_not_compile_starts_nothing(either: Project) -> None:
     replace_policy(either, "merge", "allow if {")
     with pytest.raises(DefinitionError, match=r"merge\.rego"):
