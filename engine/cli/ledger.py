@@ -16,6 +16,7 @@ from engine.cli import proving
 from engine.cli import show as out
 from engine.cli.common import HERE, AsJson, ProjectFolder, RunOption
 from engine.cli.opened import opened_run
+from engine.cli.views import VIEWS, export_view
 from engine.errors import UsageError
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def export(
         typer.Option(
             "--format",
             "-f",
-            help="jsonl, or opa-decision-log: the policy decisions for OPA's tools.",
+            help="jsonl (the ledger itself), ocel, xes, prov, intoto, or opa-decision-log: the policy decisions for OPA's tools.",
         ),
     ] = "jsonl",
     output: Annotated[
@@ -77,22 +78,26 @@ def export(
         typer.Option(
             "--output",
             "-o",
-            help="Folder of the ledger (.engine/ledger/RUN without), or file of the log (- or none: standard output).",
+            help="Folder of the ledger (.engine/ledger/RUN without), or file of any other form (- or none: standard output).",
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> int:
     """Write a run's ledger, checkpoints and public key as files that `python -m engine.audit` verifies.
 
+    With --format ocel or xes: an event log for process mining; prov: W3C PROV-JSON; intoto: an attestation of each merge.
     With --format opa-decision-log: each policy decision as an event of OPA's decision log, a line of JSON, secrets masked.
     """
     if run and run_id and run != run_id:
         raise UsageError("two runs are named", expected="one run", got=f"{run} and {run_id}")
-    if format_ not in ("jsonl", "opa-decision-log"):
-        raise UsageError(where=f"--format {format_}", expected="jsonl or opa-decision-log")
+    if format_ not in ("jsonl", "opa-decision-log", *VIEWS):
+        known = ", ".join(("jsonl", *VIEWS))
+        raise UsageError(where=f"--format {format_}", expected=f"{known} or opa-decision-log")
     with opened_run(project, run or run_id) as (store, found):
         if format_ == "opa-decision-log":
             return _export_decisions(store, found, output, as_json=as_json)
+        if format_ in VIEWS:
+            return export_view(store, found, format_, output, as_json=as_json)
         return _export_ledger(store, found, output, as_json=as_json)
 
 
