@@ -139,6 +139,7 @@ class Database:
         resources.callback(engine.dispose)
         if self._writer is None:
             with engine.connect() as connection:
+                migrations.refuse_unready(connection, self.name)
                 migrations.refuse_newer(migrations.read_version(connection), self.name)
         return engine
 
@@ -185,6 +186,10 @@ class Database:
             raise _sentence(error.orig, self.name) from error
         except sqlite3.Error as error:
             raise _sentence(error, self.name) from error
+        except UnicodeDecodeError as error:  # the driver reads names and messages out of the file
+            raise StoreError(
+                "the database is damaged", where=self.name, hint="Keep the file and restore a copy."
+            ) from error
         except exc.SQLAlchemyError as error:
             raise StoreError(
                 "the database cannot be used", where=self.name, got=str(error)

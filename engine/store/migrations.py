@@ -119,6 +119,18 @@ def migrate(connection: Connection, name: str) -> None:
         connection.exec_driver_sql(f"INSERT INTO meta VALUES ({VERSION})")
 
 
+def refuse_unready(connection: Connection, name: str) -> None:
+    """Raise StoreError when the engine that began the database was killed before it had its tables."""
+    from sqlalchemy import inspect
+
+    if not inspect(connection).has_table("meta"):
+        raise StoreError(
+            "the database was begun and has no runs yet",
+            where=name,
+            hint="Start one with: engine run --feature NAME",
+        )
+
+
 def read_version(connection: Connection) -> int:
     """Return how many steps the database has seen; 0 for a new one that has its `meta` table."""
     return int(connection.exec_driver_sql("SELECT schema_version FROM meta").scalar() or 0)

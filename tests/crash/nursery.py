@@ -14,6 +14,7 @@ import pkgutil
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -125,6 +126,28 @@ def start(
     if far is not None:
         far.close()
     return Started(pid=pid, output=output, errors=errors, channel=near)
+
+
+def execute(root: Path, *words: str, variables: Mapping[str, str]) -> Started:
+    """Start the installed command itself, in a fresh interpreter: for libraries that must be loaded before it."""
+    output, errors = root.parent / "engine.out", root.parent / "engine.err"
+    with output.open("wb") as out, errors.open("wb") as err:
+        started = subprocess.Popen(
+            [sys.executable, "-c", "from engine.cli import main; main()", *words],
+            cwd=root,
+            env={
+                **ENVIRONMENT,
+                "HOME": str(root.parent),
+                "PYTHONPATH": os.getcwd(),
+                **variables,
+            },
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            start_new_session=True,
+        )
+    pid, started.returncode = started.pid, 0  # waited for by us, not by Popen
+    return Started(pid=pid, output=output, errors=errors)
 
 
 def call(root: Path, *words: str, limit_s: float = STUCK_S, log: str = "ask") -> Started:

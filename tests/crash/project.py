@@ -74,6 +74,21 @@ class Nest:
         finally:
             shutil.rmtree(root if at else home, ignore_errors=True)
 
+    @contextmanager
+    def copy(self, original: Path) -> Iterator[Path]:
+        """Give a copy of a project at the same path as the original, which is out of the way meanwhile.
+
+        (What the engine recorded names absolute paths.)
+        """
+        aside = original.with_name("original")
+        original.rename(aside)
+        try:
+            shutil.copytree(aside, original, symlinks=True)
+            yield original
+        finally:
+            shutil.rmtree(original, ignore_errors=True)
+            aside.rename(original)
+
 
 @contextmanager
 def nest() -> Iterator[Nest]:

@@ -59,6 +59,14 @@ def test_a_database_that_is_not_there_is_not_made_unasked(tmp_path, options):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_database_whose_maker_was_killed_at_once_has_no_runs_yet(tmp_path):
+    (tmp_path / "engine.db").touch()
+    with pytest.raises(StoreError, match=r"was begun and has no runs yet\. Start one with: engine"):
+        Store.open(tmp_path / "engine.db", read_only=True)
+    with Store.open(tmp_path / "engine.db") as store:
+        assert store.runs() == []
+
+
 @pytest.mark.parametrize("read_only", [False, True])
 def test_a_file_of_something_else_is_refused_and_left_alone(tmp_path, read_only):
     path = tmp_path / "engine.db"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from tests.crash.campaigns import disks, kills, takeover
+from tests.crash.campaigns import damage, disks, kills, takeover
 from tests.crash.judge import Tally
 from tests.crash.project import Nest
 
@@ -79,5 +79,29 @@ CAMPAIGNS: dict[str, Campaign] = {
         what="locks that a killed git could have left, planted",
         full=100,
         short=2,
+    ),
+    "flips": Campaign(
+        play=damage.flips,
+        what="one bit of database, write-ahead log, export or blob flipped: noticed or harmless",
+        full=1000,
+        short=4,
+    ),
+    "restored": Campaign(
+        play=damage.restored,
+        what="an older copy of the database or the engine home put back",
+        full=100,
+        short=1,
+    ),
+    "objects": Campaign(
+        play=damage.objects,
+        what="an object, pack or ref of the vault deleted",
+        full=100,
+        short=1,
+    ),
+    "clock": Campaign(
+        play=damage.clock,
+        what="kills and resumes under a clock that jumps by hours and days, both ways",
+        full=50,
+        short=1,
     ),
 }
