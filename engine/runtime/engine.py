@@ -32,7 +32,7 @@ from engine.runtime.conductor import Clock
 from engine.runtime.home import ignore
 from engine.runtime.jobs import check_jobs
 from engine.runtime.pending import Waiting
-from engine.runtime.proof import recorded_definitions
+from engine.runtime.proof import recorded_definitions, refuse_older_database
 from engine.runtime.report import report_of, write_report
 from engine.runtime.specs import find_task_graph, read_task_graph
 from engine.runtime.waivers import Waivers
@@ -118,6 +118,12 @@ class Engine:
             ignore(home)
         return Store.open(url or home / "engine.db", home=home, create=create)
 
+    def _writing_store(self, stack: ExitStack, *, create: bool) -> Store:
+        """Open the store to carry a run on. Raises IntegrityError when it is an older copy."""
+        store = stack.enter_context(self.store(create=create))
+        refuse_older_database(store)
+        return store
+
     def find_run(self, store: Store, run: str | None = None, feature: str | None = None) -> Run:
         """Return a run by id or unique start of one, else the newest (of `feature`)."""
         runs = [row for row in store.runs() if feature is None or row.feature == feature]
@@ -172,7 +178,7 @@ class Engine:
         self.plan(feature)
         fresh = None if self.has_store() else self._fit(self.definitions(), delivers=True)
         with ExitStack() as stack:
-            store = stack.enter_context(self.store(create=True))
+            store = self._writing_store(stack, create=True)
             lock = stack.enter_context(_locked(self.project.home, f"feature-{feature}"))
             known = sum(row.feature == feature for row in store.runs())
             unfinished = None if new else store.unfinished_run(feature)
@@ -234,7 +240,7 @@ class Engine:
         chosen = _chosen_process(definitions, file, process)
         run = _new_run_id()
         with ExitStack() as stack:
-            store = stack.enter_context(self.store(create=True))
+            store = self._writing_store(stack, create=True)
             lock = stack.enter_context(_locked(self.project.home, f"run-{run}"))
             return self._carry_out(
                 store=store,
@@ -269,7 +275,7 @@ class Engine:
                 row.feature, timeout_s=timeout_s, watch=watch, on_start=on_start
             )
         with ExitStack() as stack:
-            store = stack.enter_context(self.store())
+            store = self._writing_store(stack, create=False)
             lock = stack.enter_context(_locked(self.project.home, _lock_of(row)))
             definitions = recorded_definitions(store, row.id)
             check_jobs(definitions, load_handlers(), delivers=False)

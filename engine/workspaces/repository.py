@@ -102,7 +102,7 @@ class Repository:
         `base` names a branch of the user's repository; None means what is checked out there (a detached HEAD is
         fine). A new run starts from the base, or from the user's branch engine/<feature> when that exists and the
         base does not contain it, so that the branch only ever moves forward.
-        Raises UsageError: no commit yet, no such branch.
+        Raises UsageError: no commit yet, no such branch; IntegrityError: the engine home is an older copy.
         """
         check_name(feature, "feature")
         check_name(run, "run id")
@@ -114,6 +114,8 @@ class Repository:
             goes_on = result is not None and not self._vault.is_ancestor(result, head.commit)
             start = result if goes_on and result is not None else head.commit
             self._vault.start(ref, base_ref, start, head.commit)
+        else:
+            self._refuse_older_vault(feature, run)
         return Base(
             branch=head.branch,
             commit=self._must(base_ref),
@@ -260,6 +262,20 @@ class Repository:
         return {"GIT_CEILING_DIRECTORIES": str(self._home)}
 
     # ---- private
+
+    def _refuse_older_vault(self, feature: str, run: str) -> None:
+        """Raise IntegrityError when the user's branch has a merge of `run` that the vault does not know."""
+        branch = f"engine/{feature}"
+        published = self._user.branch(branch)
+        if published is None or self._vault.reader.look(published) is not None:
+            return
+        if f"Engine-Run: {run}" in self._user.message(published).splitlines():
+            raise IntegrityError(
+                "the engine home is an older copy: its repository does not have what the run has merged",
+                where=f"branch {branch} at {published}",
+                expected=f"that merge of run {run} in {self._vault.folder}",
+                hint=f"Put the newer {self._home.name} back; or start another run with --new, which goes on from the branch.",
+            )
 
     def _release(self, feature: str, task: str) -> Cleanup:
         folder = self._workshop.folder(feature, task)

@@ -79,6 +79,10 @@ class UserRepository:
             return None
         return self._ask("show-ref", "--verify", "--hash", "--", f"refs/heads/{name}")
 
+    def message(self, commit: str) -> str:
+        """Return a commit as git stores it: head lines and message."""
+        return self._git.run("cat-file", "commit", commit, at=self._place).text
+
     def receive(self, branch: str, source: Path, revision: str, commit: str) -> Published:
         """Make or move `branch` to `commit`, fetched as `revision` from `source`; forward only, or say why not."""
         before = self.branch(branch)

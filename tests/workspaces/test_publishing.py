@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
-from engine.workspaces import Candidate, Published
-from tests.workspaces.conftest import Desk, Project
+from engine.errors import IntegrityError
+from engine.workspaces import Candidate, Published, Repository
+from tests.workspaces.conftest import Desk, Project, provenance
 
 
 @pytest.fixture
@@ -75,6 +77,29 @@ class TestPublish:
         answer = desk.repository.publish(desk.base)
         assert answer.state == "refused"
         assert "refs/heads/engine" in answer.reason
+
+
+class TestOlderCopy:
+    """An engine home put back from before a merge that the user's branch shows."""
+
+    def test_the_run_does_not_go_on(self, desk: Desk, tmp_path: Path) -> None:
+        copy = tmp_path / "copy"
+        shutil.copytree(desk.project.home, copy, symlinks=True)
+        work = desk.work("t1", {"a.py": "a\n"})
+        merge = provenance("merge", **{"Engine-Run": "r1"})
+        made = desk.repository.build_candidate(desk.base.head, (work.commit,), merge)
+        assert isinstance(made, Candidate)
+        desk.repository.merge(desk.authorize(made))
+        desk.repository.publish(desk.base)
+        desk.repository.prepare("shop", "r1", None)  # the home that merged goes on
+        desk.repository.close()
+        shutil.rmtree(desk.project.home)
+        copy.rename(desk.project.home)
+        with (
+            Repository.open(desk.project.home, desk.project.root, None) as older,
+            pytest.raises(IntegrityError, match="the engine home is an older copy"),
+        ):
+            older.prepare("shop", "r1", None)
 
 
 class TestLocks:
