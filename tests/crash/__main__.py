@@ -1,4 +1,4 @@
-"""`python -m tests.crash [CAMPAIGN …] [--rounds N] [--seed S] [--only N] [--short] [--json FILE]`: all faults, one table.
+"""`python -m tests.crash [CAMPAIGN …] [--rounds N] [--seed S] [--only N] [--short] [--keep DIR] [--json FILE]`: all faults.
 
 Every round has its number; `--only 17` plays one again, with the seed that is printed. Exit 1 when anything was lost, doubled,
 barred, wrong, stuck, orphaned or unspoken.
@@ -52,13 +52,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=2026)
     parser.add_argument("--only", type=int, help="play this round alone")
     parser.add_argument("--short", action="store_true", help="the few rounds of the test suite")
+    parser.add_argument("--keep", type=Path, help="copy the projects of bad rounds to this folder")
     parser.add_argument("--json", type=Path, help="write counts and notes to this file too")
     return parser
 
 
 def _play(name: str, made: Nest, given: argparse.Namespace) -> Tally:
     campaign = CAMPAIGNS[name]
-    tally = Tally(campaign=name, seed=given.seed)
+    tally = Tally(campaign=name, seed=given.seed, keep=given.keep)
     started = time.monotonic()
     if campaign.needs_root and not is_root():
         tally.counts["left out: needs root"] = 1

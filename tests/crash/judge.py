@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -39,6 +40,7 @@ class Tally:
     seed: int
     counts: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
+    keep: Path | None = None  #: where the projects of bad rounds are copied to
 
     def bad(self, kind: str, what: str) -> None:
         """Count one fault of the product and keep what was seen."""
@@ -69,6 +71,7 @@ def finish(root: Path, shape: Shape, tally: Tally, what: str) -> None:
 
 def judge(root: Path, shape: Shape, tally: Tally, what: str, engine: Started | None = None) -> None:
     """Count what is lost, doubled, barred or wrong in a project whose last `engine` was left alone."""
+    known = len(tally.notes)
     said = f"exit {engine.code}: {engine.said()[-1500:]}" if engine else "it had ended before"
     if engine is not None:
         check_spoken(engine, tally, what)
@@ -86,6 +89,9 @@ def judge(root: Path, shape: Shape, tally: Tally, what: str, engine: Started | N
         answer = nursery.call(root, *words)
         if answer.code != 0:
             tally.bad("wrong", f"{what}: {' '.join(words)} exit {answer.code}: {answer.said()}")
+    if tally.keep is not None and len(tally.notes) > known:
+        kept = tally.keep / f"{tally.campaign}-{what.split(' (')[0].replace(' ', '-')}"
+        shutil.copytree(root, kept, symlinks=True, dirs_exist_ok=True)
 
 
 def check_spoken(engine: Started, tally: Tally, what: str) -> None:

@@ -48,6 +48,6 @@ def test_a_database_with_fewer_entries_than_were_signed_is_refused(tmp_path: Pat
     note.write_text("\n".join([lines[0], "7", *lines[2:]]), "utf-8")
     with (
         Store.open(tmp_path / "engine.db") as store,
-        pytest.raises(IntegrityError, match="expected the 7 entries of run r1 .* but got 2"),
+        pytest.raises(IntegrityError, match=r"expected the 7 entries of run r1 .* but got 2"),
     ):
         refuse_older_database(store)
