@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -14,17 +15,16 @@ from engine.cli import show
 from engine.cli.common import HERE, AsJson, ProjectFolder, open_engine
 
 if TYPE_CHECKING:
+    from engine.bpmn.model import Finding
     from engine.policy import ServerSettings
     from engine.policy.study import Explanation, Place
     from engine.settings import PolicySettings
 
 app = typer.Typer(no_args_is_help=True)
 
-CheckFormat = Annotated[
-    Literal["text", "sarif", "github"], typer.Option("--format", help="How findings are printed.")
-]
-TestFormat = Annotated[
-    Literal["text", "junit"], typer.Option("--format", help="How results are printed.")
+Format = Annotated[
+    Literal["text", "sarif", "github", "junit"],
+    typer.Option("--format", help="How findings and results are printed."),
 ]
 
 Folder = Annotated[
@@ -91,21 +91,22 @@ def check(
     ] = None,
     project: ProjectFolder = HERE,
     as_json: AsJson = False,
-    style: CheckFormat = "text",
+    style: Format = "text",
 ) -> int:
     """Check that every policy can be read, is pure, and closes by default. Exit 3 when one is not."""
     from engine.errors import DefinitionError
     from engine.policy.authoring import lint
 
     is_opa = (backend or _policy_settings(project).backend) == "opa"
-    findings = lint(_modules(project, folder), for_opa=is_opa)
+    modules = _modules(project, folder)
+    findings = lint(modules, for_opa=is_opa)
     if style != "text" and not as_json:
         from engine.cli import policy_formats
 
-        placed = [replace(f, file=str(folder / f.file)) if folder else f for f in findings]
-        typer.echo(
-            policy_formats.sarif(placed) if style == "sarif" else policy_formats.github(placed)
-        )
+        if style == "junit":
+            typer.echo(policy_formats.junit_of_findings(findings, list(modules)))
+        else:
+            _echo_placed(findings, folder, style, "engine policy check")
     elif as_json:
         show.as_json(
             "policy-check",
@@ -131,17 +132,23 @@ def test(
     server: Server = None,
     project: ProjectFolder = HERE,
     as_json: AsJson = False,
-    style: TestFormat = "text",
+    style: Format = "text",
 ) -> int:
     """Run every rule named test_*; one that is not true has failed. Exit 1 when one failed or none was found."""
-    from engine.policy.authoring import run_tests
+    from engine.policy.authoring import run_tests, with_places
 
-    results = run_tests(_modules(project, folder, tests=True), _server(project, server))
+    modules = _modules(project, folder, tests=True)
+    results = run_tests(modules, _server(project, server))
+    if server is None:
+        results = with_places(modules, results)
     failed = [result for result in results if not result.passed]
-    if style == "junit" and not as_json:
-        from engine.cli.policy_formats import junit
+    if style != "text" and not as_json:
+        from engine.cli import policy_formats
 
-        typer.echo(junit(results))
+        if style == "junit":
+            typer.echo(policy_formats.junit(results))
+        else:
+            _echo_placed(policy_formats.failures(results), folder, style, "engine policy test")
     elif as_json:
         show.as_json(
             "policy-test",
@@ -149,7 +156,14 @@ def test(
                 "passed": len(results) - len(failed),
                 "failed": len(failed),
                 "tests": [
-                    {"package": r.package, "name": r.name, "passed": r.passed, "message": r.message}
+                    {
+                        "package": r.package,
+                        "name": r.name,
+                        "passed": r.passed,
+                        "message": r.message,
+                        "file": r.file,
+                        "line": r.line,
+                    }
                     for r in results
                 ],
             },
@@ -157,9 +171,21 @@ def test(
     else:
         for result in failed:
             why = f": {show.plain(result.message)}" if result.message else ""
-            show.line(f"[red]failed[/] {show.plain(result.package)}.{show.plain(result.name)}{why}")
+            place = show.plain(f"{result.file}:{result.line}: {result.package}.{result.name}")
+            show.line(f"[red]failed[/] {place}{why}")
         show.line(f"{len(results) - len(failed)} passed, {len(failed)} failed")
     return 1 if failed or not results else 0
+
+
+def _echo_placed(findings: Sequence[Finding], folder: Path | None, style: str, tool: str) -> None:
+    """Print findings as SARIF or for GitHub, with files as seen from here."""
+    from engine.cli import policy_formats
+
+    placed = [replace(f, file=str(folder / f.file)) if folder else f for f in findings]
+    if style == "sarif":
+        typer.echo(policy_formats.sarif(placed, tool))
+    elif placed:
+        typer.echo(policy_formats.github(placed))
 
 
 @app.command()

@@ -12,6 +12,7 @@ from engine.policy import policy_digest
 from engine.policy.advice import advice
 from engine.policy.backends import RegoError, ServerSettings, Session
 from engine.policy.embedded import Embedded, FindingsError, syntax_tree
+from engine.policy.study import stops
 from engine.policy.tree import module_of
 
 _PACKAGE = re.compile(r"^package\s+([\w.]+)", re.MULTILINE)
@@ -23,12 +24,14 @@ _EMBEDDED_ONLY: Final = {"unknown-function", "unreadable"}
 
 @dataclass(frozen=True, kw_only=True)
 class TestResult:
-    """One test rule: passed means it is defined and true."""
+    """One test rule: passed means it is defined and true. `message` says at which statement a failed one stopped."""
 
     package: str
     name: str
     passed: bool
     message: str = ""
+    file: str = ""
+    line: int = 0
 
 
 def lint(modules: Mapping[str, str], *, for_opa: bool = False) -> list[Finding]:
@@ -67,12 +70,12 @@ def run_tests(modules: Mapping[str, str], server: ServerSettings | None = None) 
     Raises DefinitionError, EnvironmentFailure.
     """
     session: Session = Embedded(modules, {}).session() if server is None else _on(server, modules)
-    results = []
+    results: list[TestResult] = []
     for path in sorted(modules):
-        package = _package(modules[path])
-        names = list(dict.fromkeys(_TEST.findall(modules[path])))
-        if not names:
+        lines = {name: line for line, name in reversed(_tests(modules[path]))}
+        if not lines:
             continue
+        package = _package(modules[path])
         message = ""
         try:
             document = session.document(package, "{}") or {}
@@ -80,11 +83,34 @@ def run_tests(modules: Mapping[str, str], server: ServerSettings | None = None) 
             document, message = {}, str(error)
         results += [
             TestResult(
-                package=package, name=name, passed=document.get(name) is True, message=message
+                package=package,
+                name=name,
+                passed=document.get(name) is True,
+                message=message,
+                file=path,
+                line=line,
             )
-            for name in names
+            for name, line in sorted(lines.items(), key=lambda one: one[1])
         ]
     return results
+
+
+def with_places(modules: Mapping[str, str], results: Iterable[TestResult]) -> list[TestResult]:
+    """Return `results` with the statement at which each failed test stops on the embedded engine."""
+    results = list(results)
+    failed = {(one.file, one.package) for one in results if not one.passed and not one.message}
+    places = {file: stops(modules, file, package) for file, package in sorted(failed)}
+    return [
+        one
+        if one.passed or one.message
+        else replace(one, message=places[one.file].get(one.name, ""))
+        for one in results
+    ]
+
+
+def _tests(text: str) -> list[tuple[int, str]]:
+    """Return (line, name) of every rule that is a test, in order."""
+    return [(text.count("\n", 0, found.start()) + 1, found[1]) for found in _TEST.finditer(text)]
 
 
 def _on(server: ServerSettings, modules: Mapping[str, str]) -> Session:

@@ -115,6 +115,16 @@ def explain(modules: Mapping[str, str], package: str, input_: Json, now: datetim
     )
 
 
+def stops(modules: Mapping[str, str], path: str, package: str) -> dict[str, str]:
+    """Return {rule of the file `path` that did not hold: how far it got} for an empty input. Raises RegoError."""
+    measured = _Measured(modules, [path])
+    measured.ask(package, "{}")
+    return {
+        body.name: f"stopped at line {part.line}: {part.text}"
+        for _, body, part in reversed(measured.bodies()[1])
+    }
+
+
 # --- measuring ----------------------------------------------------------------------------------------
 
 _Lines = tuple[

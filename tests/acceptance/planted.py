@@ -103,6 +103,8 @@ def run(root: Path, planted: Mapping[str, list[str]]) -> tuple[str, ...]:
     printed += [call(ENGINE, "why", channel) for channel in CHANNELS]
     printed += [
         call(ENGINE, "ledger", "export"),
+        call(ENGINE, "ledger", "export", "--format", "opa-decision-log"),
+        call(ENGINE, "ledger", "export", "-f", "opa-decision-log", "-o", ".engine/decisions.jsonl"),
         call(ENGINE, "logs"),
         call("git", "log", "-p", "--branches=main", "--branches=engine/shop"),
     ]

@@ -25,7 +25,9 @@ TABLE = """<definitions xmlns="https://www.omg.org/spec/DMN/20230324/MODEL/" id=
 <outputEntry><text>"no, 100%"</text></outputEntry></rule></decisionTable></decision></definitions>"""
 POLICY = "package careless\n\nimport rego.v1\n\nallow if not input.denied\n"
 PROCESS = "start s\nservice T  type=no.such\nend e\ns -> T -> e"
-ANNOTATION = re.compile(r"^::(error|warning|notice) file=[^,:]+,line=[1-9]\d*,title=[^,:]+::.+$")
+ANNOTATION = re.compile(
+    r"^::(error|warning|notice) file=[^,:]+,line=[1-9]\d*,(col=[1-9]\d*,)?title=[^,:]+::.+$"
+)
 FOLDER = "a folder, with 100% odd: name"
 
 CASES = [
