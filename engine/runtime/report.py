@@ -98,7 +98,7 @@ def build_report(store: Store, run: str) -> dict[str, Json]:
             waves.setdefault(number, []).append(task.task)
     states = {task.task: task.state for task in tasks}
     over = row.is_finished
-    shown = _ended_state if over else _paused_state if row.status != "running" else str
+    shown = ended_state if over else _paused_state if row.status != "running" else str
     return {
         "schema": "engine.run-report/v1",
         "run": run,
@@ -231,7 +231,7 @@ class _Fold:
         self.gates.append({"name": name, "wave": wave, "verdict": verdict, "reason": reason})
 
 
-def _ended_state(state: str) -> str:
+def ended_state(state: str) -> str:
     """A task that the run never came to is `na`; one that was under way when it ended is `blocked`."""
     return {"pending": "na", "running": "blocked"}.get(state, state)
 

@@ -29,6 +29,7 @@ from engine.policy import PolicySet
 from engine.policy.study import explain as study
 from engine.runtime.nearest import NEVER_BEGUN, Nearest, nearest_change
 from engine.runtime.proof import Book, Verified, recorded_definitions
+from engine.runtime.report import ended_state
 from engine.runtime.rows import matched_rows
 from engine.store import Store, TaskRow
 
@@ -109,12 +110,13 @@ def explain_task(store: Store, run: str, task: str) -> Explanation:
                 steps.extend(filter(_is_closed_gateway, teller.turn(entry)))
         elif entry.type in _BODIES and _concerns(entry, task, commits | subjects):
             steps.append(_body_step(entry))
+    is_over = store.run(run).is_finished
     nearest = None
-    if row.state in _OVER or (row.state != "merged" and store.run(run).is_finished):
+    if row.state in _OVER or (row.state != "merged" and is_over):
         nearest = _nearest(store, run, teller.definitions, row)
     return Explanation(
         task=task,
-        state=row.state,
+        state=ended_state(row.state) if is_over else row.state,
         reason=str(row.body.get("reason") or ""),
         steps=tuple(steps),
         nearest=nearest,

@@ -140,7 +140,9 @@ def test_where_the_record_says_nothing_no_change_is_made_up(tmp_path: Path, aske
         "none found: what job worker.run at Run_worker would have answered is not recorded"
         in first.out
     )
-    second = asked(project, "why", "second", "--json").json["nearest"]
+    told = asked(project, "why", "second", "--json").json
+    assert told["state"] == "na"
+    second = told["nearest"]
     assert (second["outcome"], second["changes"]) == ("none", [])
     assert second["reason"] == ("the task was never begun; before it, not merged: first (blocked)")
 
