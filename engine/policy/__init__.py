@@ -100,7 +100,7 @@ class PolicySet:
         return judge(document, engine=name, bundle=self.digest, duration_us=_since(began))
 
     def _within_time(self, package: str, text: str) -> Any:  # Any: the policy's document
-        """Ask in a thread that is left behind at the deadline: regorus cannot be interrupted."""
+        """Ask in a thread that is left behind at the deadline (the embedded engine lets go only when it has ended)."""
         asker = self._asker()
         return asker.ask(package, text, self._deadline_s)
 

@@ -1,7 +1,8 @@
 """Rego in this process: regorus, one engine for each thread, impure built-ins refused at load.
 
-regorus 0.13 cannot be interrupted. A policy that never ends is therefore bounded where the engine is asked: see
-`PolicySet` (a deadline, after which the verdict is `error`).
+regorus 0.13 cannot be interrupted and holds Python's lock while it evaluates: nothing else in the engine's process runs
+meanwhile. An answer after the deadline is `error` (see `PolicySet`), but it is awaited. Rego always ends; policies whose
+cost nobody has looked at belong on an OPA server.
 """
 
 from __future__ import annotations

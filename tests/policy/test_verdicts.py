@@ -104,8 +104,8 @@ def test_what_is_no_package_name_is_never_evaluated(package: str) -> None:
     )
 
 
-def test_a_policy_that_does_not_end_is_cut_off() -> None:
-    text = "package p\ndefault allow := false\ndeny := []\nallow if count([1 | some i in numbers.range(1, 4000); some j in numbers.range(1, 4000); i == j + 5000]) == 0"
+def test_an_answer_after_the_deadline_is_an_error() -> None:
+    text = "package p\ndefault allow := false\ndeny := []\nallow if count([1 | some i in numbers.range(1, 500); some j in numbers.range(1, 500); i == j + 5000]) == 0"
     policies = PolicySet.load({"p.rego": text}, deadline_s=0.05)
     verdict = policies.decide("p", {}, NOW)
     assert (verdict.ruling, verdict.reasons[0].code) == (Ruling.ERROR, "TIMEOUT")
