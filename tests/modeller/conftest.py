@@ -16,7 +16,11 @@ import pytest
 
 HERE = Path(__file__).parent
 Task = dict[str, Any]  # Any: JSON
+HOWTO = HERE.parents[1] / "docs/howto/model-with-bpmn-js.md"
+FONTS = tuple(f"--loader:.{ending}=dataurl" for ending in ("woff", "woff2", "ttf", "eot", "svg"))
 PACKAGES = (
+    "bpmn-js-properties-panel",
+    "@bpmn-io/properties-panel",
     "bpmn-moddle",
     "zeebe-bpmn-moddle",
     "bpmn-js",
@@ -68,16 +72,23 @@ def modeller(
     if browser is None:
         _without("no browser: install Chromium")
     folder = tmp_path_factory.mktemp("modeller")
-    bundle = folder / "page.js"
+    (code,) = re.findall(r"```js modeller\.js\n(.*?)```", HOWTO.read_text("utf-8"), re.DOTALL)
+    (folder / "modeller.js").write_text(code, "utf-8")
+    shutil.copy(HERE / "page.js", folder / "source.js")
     program = [
         str(modules / ".bin/esbuild"),
-        str(HERE / "page.js"),
+        str(folder / "source.js"),
         "--bundle",
         "--minify",
-        f"--outfile={bundle}",
+        *FONTS,
     ]
     environment = {**os.environ, "NODE_PATH": str(modules)}
-    made = subprocess.run(program, capture_output=True, text=True, env=environment)
+    made = subprocess.run(
+        [*program, f"--outfile={folder / 'page.js'}"],
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
     assert made.returncode == 0, made.stderr
 
     def carry_out(tasks: Sequence[Task]) -> list[Task]:

@@ -1,33 +1,23 @@
-// What a modeller does, without a person: opens diagrams, applies element templates, saves. Bundled by esbuild into a
-// page; TASKS is a list of { xml, templates, apply: { elementId: templateId } }, the answers stand in <pre id="answers">.
-import Modeler from 'bpmn-js/lib/Modeler';
-import zeebe from 'zeebe-bpmn-moddle/resources/zeebe.json';
-import behaviors from 'camunda-bpmn-js-behaviors/lib/camunda-cloud';
-import { CloudElementTemplatesCoreModule } from 'bpmn-js-element-templates/core';
+// What a modeller does, without a person: opens diagrams, applies element templates, saves. modeller.js is the code of
+// docs/howto/model-with-bpmn-js.md. TASKS is a list of { xml, templates, apply: { elementId: templateId } }; the answers
+// stand in <pre id="answers">.
+import { applyTemplate, createModeller, open, save } from './modeller.js';
 
 async function carryOut({ xml, templates, apply }) {
-  const container = document.createElement('div');
+  const [container, panel] = ['main', 'aside'].map((tag) => document.body.appendChild(document.createElement(tag)));
   container.style.cssText = 'width: 1600px; height: 900px';
-  document.body.appendChild(container);
-  const modeler = new Modeler({
-    container,
-    additionalModules: [behaviors, CloudElementTemplatesCoreModule],
-    moddleExtensions: { zeebe },
-  });
+  const modeler = createModeller(container, panel, []);
   const errors = [];
   modeler.on('elementTemplates.errors', (event) => errors.push(...event.errors.map((error) => error.message)));
-  const { warnings } = await modeler.importXML(xml);
   modeler.get('elementTemplatesLoader').setTemplates(templates);
-  const elementTemplates = modeler.get('elementTemplates');
-  for (const [id, template] of Object.entries(apply)) {
-    const element = modeler.get('elementRegistry').get(id);
-    elementTemplates.applyTemplate(element, elementTemplates.getLatest(template)[0]);
-  }
-  const saved = await modeler.saveXML({ format: true });
-  const mark = container.querySelector('.bjs-powered-by');
+  await open(modeler, xml);
+  for (const [id, template] of Object.entries(apply)) applyTemplate(modeler, id, template);
+  const saved = await save(modeler);
+  const watermark = Boolean(container.querySelector('.bjs-powered-by'));
   modeler.destroy();
   container.remove();
-  return { warnings: warnings.map((warning) => warning.message), errors, xml: saved.xml, watermark: Boolean(mark) };
+  panel.remove();
+  return { errors, xml: saved, watermark };
 }
 
 async function main() {
