@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from hashlib import sha256
 from itertools import islice
 from multiprocessing import get_context
-from typing import Any, Final
+from typing import Final
 
 from engine.audit.findings import Finding, Record
 from engine.audit.lines import Parser, large_values, parser, shape_problem
+from engine.audit.tree import Levels, levels_of
 
 TAG: Final = b"poundlock/ledger-entry/v1\n"
-BATCH_LINES: Final = 1024
+BATCH_LINES: Final = 1024  #: a power of two, so that a batch is a whole subtree
 WORTH_PROCESSES: Final = 30_000  #: entries from which a second process pays for its start
 #: facts that are given once, and the member that names what they answer
 ANSWERS: Final = {
@@ -31,8 +32,9 @@ ANSWERS: Final = {
     "user_task_completed": "task",
     "child_ended": "child",
 }
-#: (seq, epoch, type, what the course asks about: of a turn the name of what it answers, of the rest the entry)
-Step = tuple[int, int, str, Any]  # Any: parsed JSON
+#: (seq, epoch, type, entry) of each of the engine's own records, and of the first turn of each stretch of turns
+Step = tuple[int, int, str, Record]
+Answered = tuple[str, str, str]  #: (job, request, task or child; instance; its name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,15 +42,19 @@ class Batch:
     """What was read. The first line says of itself `seq`, `prev` (hex) and `run`; 0 and "" when it says nothing."""
 
     first: int
+    count: int
     seq: int
     prev: str
     run: str
     last: bytes  #: hash of the last line
     next_seq: int  #: what the line after the last should say of itself
-    leaves: tuple[bytes, ...]
-    steps: tuple[Step, ...]
-    large: tuple[tuple[int, str], ...]  #: (seq, digest) of the blobs that the lines name
-    findings: tuple[Finding, ...]
+    levels: Levels  #: of the Merkle tree over the batch
+    steps: Sequence[Step]
+    answers: Sequence[
+        tuple[Answered, int]
+    ]  #: (what a fact answers and nothing may answer again, seq)
+    large: Sequence[tuple[int, str]]  #: (seq, digest) of the blobs that the lines name
+    findings: Sequence[Finding]
 
 
 def read_batches(
@@ -78,20 +84,20 @@ def useful_processes(entries: int) -> int:
 def read_batch(first: int, lines: Sequence[bytes], parse: Parser | None = None) -> Batch:
     """Read `lines`, of which the first should have the number `first`."""
     reader = _Reader(first)
-    read = parse or parser()
-    for seq, line in enumerate(lines, first):
-        reader.take(seq, line, read(line))
+    reader.read(lines, parse or parser())
     return Batch(
         first=first,
+        count=len(lines),
         seq=reader.first_seq,
         prev=reader.first_prev,
         run=reader.run,
         last=reader.digest,
         next_seq=reader.expected,
-        leaves=tuple([sha256(b"\x00" + line).digest() for line in lines]),
-        steps=tuple(reader.steps),
-        large=tuple(reader.large),
-        findings=tuple(reader.findings),
+        levels=levels_of(lines),
+        steps=reader.steps,
+        answers=reader.answers,
+        large=reader.large,
+        findings=reader.findings,
     )
 
 
@@ -103,54 +109,65 @@ class _Reader:
         self.first_seq, self.first_prev = 0, ""
         self.run = ""
         self.digest = bytes(32)
-        self.prev = ""
         self.expected = first
+        self.epoch = 0  #: of the stretch of turns that goes on; 0 when none does
         self.steps: list[Step] = []
+        self.answers: list[tuple[Answered, int]] = []
         self.large: list[tuple[int, str]] = []
         self.findings: list[Finding] = []
 
-    def take(self, seq: int, line: bytes, record: Record | None) -> None:
-        """Check one line and note what later levels ask about."""
-        if record is None or (problem := shape_problem(record, self.prev)):
+    def read(self, lines: Sequence[bytes], parse: Parser) -> None:
+        """Check the lines and note what later levels ask about. The hot loop of an audit."""
+        digest, prev, run, expected = self.digest, "", "", self.first
+        for seq, line in enumerate(lines, self.first):
+            record = parse(line)
             if record is None:
-                problem = f"the line is not canonical JSON: {line[:60]!r}"
-            self.findings.append(Finding(seq, "L0", problem))
-        else:
-            before = record["prev"]
-            if before != self.prev or record["seq"] != self.expected or record["run"] != self.run:
-                self._join(seq, record, before)
-            kind = record["type"]
-            told = _answered(record) if kind == "instance.turn" else record
-            self.steps.append((seq, record["epoch"], kind, told))
-        if b'"$blob"' in line:
-            self.large += [(seq, digest) for digest in large_values(line)]
-        self.digest = sha256(TAG + self.digest + line).digest()
-        self.prev = self.digest.hex()
-        self.expected += 1
+                self._find(seq, f"the line is not canonical JSON: {line[:60]!r}", "L0")
+            elif problem := shape_problem(record, prev):
+                self._find(seq, problem, "L0")
+            else:
+                if record["prev"] != prev or record["seq"] != expected or record["run"] != run:
+                    self._join(seq, record, prev, expected)
+                    digest, run = bytes.fromhex(record["prev"]), self.run
+                    expected = record["seq"]
+                if record["type"] != "instance.turn":
+                    self.epoch = 0
+                    self.steps.append((seq, record["epoch"], record["type"], record))
+                else:
+                    self._take_turn(seq, record)
+            if b"$" in line and b'"$blob"' in line:  # one byte is found ten times as quickly
+                self.large += [(seq, named) for named in large_values(line)]
+            digest = sha256(TAG + digest + line).digest()
+            prev = digest.hex()
+            expected += 1
+        self.digest, self.expected = digest, expected
 
-    def _join(self, seq: int, record: Record, before: str) -> None:
-        """Say what does not join the line to the one before, and go on from what it says itself."""
+    def _take_turn(self, seq: int, record: Record) -> None:
+        if record["epoch"] != self.epoch:
+            self.epoch = record["epoch"]
+            self.steps.append((seq, record["epoch"], "instance.turn", {}))
+        fact = record["fact"]
+        what = ANSWERS.get(fact["kind"])
+        if what is not None:
+            self.answers.append(((what, record["instance"], str(fact.get(what))), seq))
+
+    def _join(self, seq: int, record: Record, prev: str, expected: int) -> None:
+        """Say what does not join the line to the one before. What it says of itself is what the next must join."""
         if seq == self.first:
-            self.first_seq = self.expected = record["seq"]
-            self.first_prev, self.run = before, record["run"]
-        elif before != self.prev:
+            self.first_seq = record["seq"]
+            self.first_prev, self.run = record["prev"], record["run"]
+            return
+        if record["prev"] != prev:
             self._find(seq, "prev is not the hash of the entry before")
-        if record["seq"] != self.expected:
-            self._find(seq, f"expected seq {self.expected}, but got {record['seq']}")
-            self.expected = record["seq"]
+        if record["seq"] != expected:
+            self._find(seq, f"expected seq {expected}, but got {record['seq']}")
+        if not self.run:  # nothing before it in this batch could be read
+            self.run = record["run"]
         if record["run"] != self.run:
             self._find(seq, f"expected run {self.run}, but got {record['run']}")
-        self.digest = bytes.fromhex(before)
 
-    def _find(self, seq: int, message: str) -> None:
-        self.findings.append(Finding(seq, "L1", message))
-
-
-def _answered(record: Record) -> str:
-    """Return the name of what the fact of a turn answers and nothing may answer again, or ""."""
-    fact = record["fact"]
-    what = ANSWERS.get(fact["kind"])
-    return f"{what} {record['instance']}/{fact.get(what)}" if what else ""
+    def _find(self, seq: int, message: str, level: str = "L1") -> None:
+        self.findings.append(Finding(seq, level, message))
 
 
 def _numbered(lines: Iterator[bytes]) -> Iterator[tuple[int, list[bytes]]]:

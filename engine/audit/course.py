@@ -8,6 +8,7 @@ nothing follows the end of a run but a new epoch.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -53,7 +54,7 @@ class Course:
     created: Record = field(default_factory=dict)  #: the body of run.created
     settings: Record = field(default_factory=dict)  #: as the engine that works now was started with
     spent_micros: int = 0
-    answers: dict[str, int] = field(default_factory=dict)
+    answers: dict[tuple[str, str, str], int] = field(default_factory=dict)
     passes: dict[Subject, dict[str, tuple[int, str]]] = field(default_factory=dict)
     authorized: dict[str, Move] = field(default_factory=dict)  #: by job, until completed or voided
     moves: list[Move] = field(default_factory=list)  #: completed
@@ -63,17 +64,24 @@ class Course:
     _commits: dict[str, int] = field(default_factory=dict)
     _heads: dict[str, str] = field(default_factory=dict)
 
-    def follow(self, seq: int, epoch: int, kind: str, told: Any) -> None:
-        """Take one entry in, and report what it may not do. `told`: of a turn what it answers, else the entry."""
-        # Any: parsed JSON, as in Record
+    def follow(self, seq: int, epoch: int, kind: str, record: Record) -> None:
+        """Take one of the engine's own records in, or the first of a stretch of turns, and report what it may not do."""
         if epoch != self.epoch or self.ended:
             self._check_epoch(seq, epoch, kind)
         if (kind == "run.created") != (seq == 1):
             self._find(seq, "a run is created by its first entry and by no other")
         if kind != "instance.turn":
-            self._take_record(seq, kind, told)
-        elif told and (first := self.answers.setdefault(told, seq)) != seq:
-            self._find(seq, f"{told} has an outcome already, in entry {first}")
+            self._take_record(seq, kind, record)
+
+    def answer(self, answers: Iterable[tuple[tuple[str, str, str], int]]) -> None:
+        """Take in what facts have answered, as (what, instance, name), and report what is answered again."""
+        known = self.answers
+        for answered, seq in answers:
+            if (first := known.setdefault(answered, seq)) != seq:
+                what, instance, name = answered
+                self._find(
+                    seq, f"{what} {instance}/{name} has an outcome already, in entry {first}"
+                )
 
     def end(self) -> None:
         """Report what may not be left open where the ledger ends."""

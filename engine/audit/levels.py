@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -13,7 +13,6 @@ from engine.audit.findings import LEVELS, Finding
 from engine.audit.git import audit_git
 from engine.audit.keys import Keys
 from engine.audit.lines import parser
-from engine.audit.tree import Tree
 from engine.audit.verifier import ReadBlob, Report, Verification
 
 ALL: Final = tuple(LEVELS)
@@ -44,7 +43,7 @@ def audit(evidence: Evidence, levels: Sequence[str] = ALL) -> Report:
         notes=evidence.notes,
         rotations=evidence.rotations,
         blob=evidence.blob,
-        keeps_leaves="L4" in levels and evidence.repository is not None,
+        keeps_levels="L4" in levels and evidence.repository is not None,
     )
     processes = useful_processes(evidence.entries)
     verification.read(read_batches(evidence.lines(), processes=processes))
@@ -82,13 +81,9 @@ def _with_git(report: Report, evidence: Evidence, verification: Verification) ->
         return _without(report, "L4", "no repository was given")
     began = time.perf_counter()
 
-    def roots_at(sizes: frozenset[int]) -> Mapping[int, bytes]:
-        tree = Tree(sizes)
-        for leaf in verification.leaves:
-            tree.add(leaf)
-        return tree.roots
-
-    found = audit_git(evidence.repository, report.run, verification.course, roots_at, evidence.ref)
+    found = audit_git(
+        evidence.repository, report.run, verification.course, verification.roots_at, evidence.ref
+    )
     if found.left_out:
         return _without(report, "L4", found.left_out)
     counts = (("merges compared", found.merges), ("git objects hashed", found.objects))

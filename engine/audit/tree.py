@@ -28,34 +28,68 @@ from engine.errors import EngineError
 EMPTY_ROOT: Final = sha256(b"").digest()
 
 
+#: nodes of the whole subtrees over some lines: leaves first, then one list for each height
+Levels = Sequence[Sequence[bytes]]
+
+
+def levels_of(lines: Sequence[bytes]) -> Levels:
+    """Return the nodes of the tree over `lines` that later lines cannot change."""
+    level = [sha256(b"\x00" + line).digest() for line in lines]
+    levels = [level]
+    while len(level) > 1:
+        pairs = zip(level[::2], level[1::2], strict=False)
+        level = [sha256(b"\x01" + left + right).digest() for left, right in pairs]
+        levels.append(level)
+    return levels
+
+
 @dataclass
 class Tree:
-    """A growing Merkle tree and the roots at the sizes somebody asked for."""
+    """A growing Merkle tree. It grows by batches of lines, of which only the last need not be a whole subtree."""
 
-    wanted: frozenset[int] = frozenset()
-    size: int = 0
-    peaks: list[bytes] = field(default_factory=list)
-    roots: dict[int, bytes] = field(default_factory=lambda: {0: EMPTY_ROOT})
+    base: int = 0  #: lines before the newest batch
+    peaks: list[tuple[int, bytes]] = field(
+        default_factory=list
+    )  #: (height, node) over those, highest first
+    levels: Levels = ()  #: of the newest batch
 
-    def add(self, leaf: bytes) -> None:
-        """Append the entry whose line has the hash `leaf`."""
-        node, full, peaks = leaf, self.size, self.peaks
-        while full & 1:
-            node = sha256(b"\x01" + peaks.pop() + node).digest()
-            full >>= 1
-        peaks.append(node)
-        self.size += 1
-        if self.size in self.wanted:
-            self.roots[self.size] = self.root()
+    @property
+    def size(self) -> int:
+        """The number of lines."""
+        return self.base + (len(self.levels[0]) if self.levels else 0)
 
-    def root(self) -> bytes:
-        """Return the 32-byte root of the tree as it is now."""
-        if not self.peaks:
+    def grow(self, levels: Levels) -> None:
+        """Append the lines of a batch. Every batch but the last has the same power of two of lines."""
+        for height, node in _peaks(self.levels, self.size - self.base):
+            self._push(height, node)
+        self.base, self.levels = self.size, levels
+
+    def root(self, size: int | None = None) -> bytes:
+        """Return the 32-byte root over the first `size` lines, which end in the newest batch; over all without."""
+        within = (self.size if size is None else size) - self.base
+        nodes = [node for _, node in (*self.peaks, *_peaks(self.levels, within))]
+        if not nodes:
             return EMPTY_ROOT
-        node = self.peaks[-1]
-        for peak in self.peaks[-2::-1]:
+        node = nodes[-1]
+        for peak in nodes[-2::-1]:
             node = sha256(b"\x01" + peak + node).digest()
         return node
+
+    def _push(self, height: int, node: bytes) -> None:
+        while self.peaks and self.peaks[-1][0] == height:
+            node = sha256(b"\x01" + self.peaks.pop()[1] + node).digest()
+            height += 1
+        self.peaks.append((height, node))
+
+
+def _peaks(levels: Levels, count: int) -> list[tuple[int, bytes]]:
+    """Return (height, node) of the whole subtrees over the first `count` lines of a batch, highest first."""
+    found, at = [], 0
+    for height in range(len(levels) - 1, -1, -1):
+        if count >> height & 1:
+            found.append((height, levels[height][at >> height]))
+            at += 1 << height
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,13 +118,14 @@ def read_note(note: str, findings: list[Finding], seq: int = 0) -> Note | None:
 
 
 def read_recorded(body: Record, seq: int, tree: Tree, findings: list[Finding]) -> Note | None:
-    """Return the checkpoint that entry `seq` records when it covers exactly the entries before it."""
+    """Return the checkpoint that line `seq` records when it covers exactly the lines before it."""
     note = read_note(str(body.get("note", "")), findings, seq)
     if note is None:
         return None
     says = (body.get("size"), body.get("root"))
-    if (note.size, note.root) != (tree.size, tree.root()) or says != (note.size, note.root.hex()):
-        message = f"the checkpoint is not the root of the {tree.size} entries before it"
+    covered = (seq - 1, tree.root(seq - 1))
+    if (note.size, note.root) != covered or says != (note.size, note.root.hex()):
+        message = f"the checkpoint is not the root of the {seq - 1} entries before it"
         findings.append(Finding(seq, "L1", message))
         return None
     if not _is_of_its_key(note, body):
@@ -114,13 +149,15 @@ def _is_of_its_key(note: Note, body: Record) -> bool:
     return (body.get("note"), line) == exact and note.signed.is_signed_by(name, public)
 
 
-def is_committed(note: Note, tree: Tree, findings: list[Finding]) -> bool:
-    """Tell whether an outside note commits to a prefix of the ledger."""
-    if note.size > tree.size:
-        message = f"a checkpoint covers {note.size} entries, but there are {tree.size}: the end is missing"
+def is_committed(note: Note, size: int, root: bytes | None, findings: list[Finding]) -> bool:
+    """Tell whether an outside note commits to a prefix of a ledger of `size` entries; `root` is that of the prefix."""
+    if note.size > size:
+        message = (
+            f"a checkpoint covers {note.size} entries, but there are {size}: the end is missing"
+        )
         findings.append(Finding(0, "L1", message))
         return False
-    if tree.roots.get(note.size) != note.root:
+    if root != note.root:
         message = f"the first {note.size} entries are not those that a checkpoint has witnessed"
         findings.append(Finding(0, "L1", message))
         return False

@@ -18,14 +18,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any, Final
+from typing import Final
 
 from engine.audit.batches import Batch, read_batches
 from engine.audit.course import Course
-from engine.audit.findings import Finding
+from engine.audit.findings import Finding, Record
 from engine.audit.keys import Keys, Rotation, read_rotation
 from engine.audit.lines import Parser, large_values
-from engine.audit.tree import Note, Tree, is_committed, read_note, read_recorded, witnesses
+from engine.audit.tree import (
+    EMPTY_ROOT,
+    Levels,
+    Note,
+    Tree,
+    is_committed,
+    read_note,
+    read_recorded,
+    witnesses,
+)
 
 BYTES_CHAIN_COURSE: Final = ("L0", "L1", "L2")
 
@@ -106,7 +115,7 @@ class Verification:
     notes: Sequence[str] = ()
     rotations: Sequence[str] = ()  #: notes on changes of the key, told from outside
     blob: ReadBlob | None = None
-    keeps_leaves: bool = False  #: for roots of any size, asked for later
+    keeps_levels: bool = False  #: for roots of any size, asked for later
     findings: list[Finding] = field(default_factory=list)
     run: str = ""
     entries: int = 0
@@ -120,8 +129,10 @@ class Verification:
         self._rotations: list[Rotation] = [change for change in told if change is not None]
         self._next_seq = 1
         self._seen: dict[str, bool] = {}  #: digest → whether its content is what it says
-        self.leaves: list[bytes] = []
-        self.tree = Tree(frozenset(note.size for note in self._outside))
+        self._wanted = sorted({note.size for note in self._outside}, reverse=True)
+        self._roots: dict[int, bytes] = {0: EMPTY_ROOT}
+        self._levels: list[Levels] = []
+        self.tree = Tree()
         self.course = Course(self.findings)
 
     def read(self, batches: Iterable[Batch]) -> None:
@@ -129,20 +140,28 @@ class Verification:
         for batch in batches:
             self._join(batch)
             self.findings += batch.findings
-            steps = iter(batch.steps)
-            step = next(steps, None)
-            for seq, leaf in enumerate(batch.leaves, batch.first):
-                if step is not None and step[0] == seq:
-                    self._follow(*step)
-                    step = next(steps, None)
-                self.tree.add(leaf)
+            self.tree.grow(batch.levels)
+            while self._wanted and self._wanted[-1] <= self.tree.size:
+                size = self._wanted.pop()
+                self._roots.setdefault(size, self.tree.root(size))
+            for step in batch.steps:
+                self._follow(*step)
+            self.course.answer(batch.answers)
             for seq, digest in batch.large:
                 self._check_blob(seq, digest)
-            if self.keeps_leaves:
-                self.leaves += batch.leaves
-            self.entries += len(batch.leaves)
+            if self.keeps_levels:
+                self._levels.append(batch.levels)
+            self.entries += batch.count
             self.head, self._next_seq = batch.last, batch.next_seq
         self.course.end()
+
+    def roots_at(self, sizes: frozenset[int]) -> dict[int, bytes]:
+        """Return the roots over the first so many entries; those beyond the end are left out. Needs `keeps_levels`."""
+        tree, found = Tree(), {}
+        for levels in self._levels:
+            tree.grow(levels)
+            found.update({n: tree.root(n) for n in sizes if tree.base < n <= tree.size})
+        return found
 
     def _join(self, batch: Batch) -> None:
         """Check that a batch continues the one before."""
@@ -156,7 +175,7 @@ class Verification:
         if batch.run != self.run:
             self._find(batch.first, f"expected run {self.run}, but got {batch.run}")
 
-    def _follow(self, seq: int, epoch: int, kind: str, told: Any) -> None:  # Any: as in Step
+    def _follow(self, seq: int, epoch: int, kind: str, told: Record) -> None:
         if kind == "checkpoint.signed":
             note = read_recorded(told["body"], seq, self.tree, self.findings)
             self._inside += [note] if note else []
@@ -194,7 +213,11 @@ class Verification:
         notes = [*self._inside, *self._outside]
         signed = witnesses(notes, self._rotations, self.keys, self.run, findings)
         outside = [note for note in (signed if self.keys else notes) if not note.seq]
-        astray = {id(note) for note in outside if not is_committed(note, self.tree, findings)}
+        astray = {
+            id(note)
+            for note in outside
+            if not is_committed(note, self.entries, self._roots.get(note.size), findings)
+        }
         good = [note for note in signed if id(note) not in astray]
         return Report(
             run=self.run,

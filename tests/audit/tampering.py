@@ -23,7 +23,6 @@ from engine.audit.batches import read_batches
 from engine.audit.findings import Finding
 from engine.audit.git import audit_git
 from engine.audit.keys import Keys
-from engine.audit.tree import Tree
 from engine.audit.verifier import Verification
 from tests.audit import forging
 from tests.audit.finished import Finished, finished_run
@@ -72,7 +71,7 @@ class Auditor:
     def __init__(self, finished: Finished, scratch: Path) -> None:
         self.finished = finished
         self.scratch = scratch
-        honest = Verification(keys=Keys([finished.key_line]), keeps_leaves=True)
+        honest = Verification(keys=Keys([finished.key_line]), keeps_levels=True)
         honest.read(read_batches(finished.lines))
         self.honest = honest
 
@@ -97,14 +96,9 @@ class Auditor:
 
     def look_at_git(self, shown: Shown) -> tuple[Finding, ...]:
         """The ledger is as it was, so it was read once; only the repository is another."""
-
-        def roots_at(sizes: frozenset[int]) -> Mapping[int, bytes]:
-            tree = Tree(sizes)
-            for leaf in self.honest.leaves:
-                tree.add(leaf)
-            return tree.roots
-
-        return audit_git(shown.repository, self.finished.run, self.honest.course, roots_at).findings
+        return audit_git(
+            shown.repository, self.finished.run, self.honest.course, self.honest.roots_at
+        ).findings
 
     def tampered(self, attack: Attack, random: Random) -> Shown:
         """Return the evidence after `attack`, which has changed something."""
