@@ -50,7 +50,8 @@ def _processes(path: Path) -> list[Process]:
     from engine import bpmn
     from engine.cli.definition_files import content_of, diagrams
 
-    found = [bpmn.read(content_of(file), str(file)) for file in diagrams([path])]
+    contents = {str(file): content_of(file) for file in diagrams([path])}
+    found = [bpmn.read(content, name) for name, content in contents.items() if content]
     return [process for document in found for process in document.processes]
 
 
