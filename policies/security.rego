@@ -61,11 +61,15 @@ findings contains {"code": "DIFF_TOO_LARGE", "msg": "the difference was cut, so 
 # METADATA
 # title: A secret stands in the change
 findings contains {"code": "SECRET", "msg": sprintf("line %d of what is added looks like %s", [index + 1, kind]), "path": change.path} if {
+	regex.match(hints, added)
 	some change in changed
 	regex.match(hints, concat("\n", change.added_lines))
 	some index, line in change.added_lines
 	some kind in secret_kinds(line)
 }
+
+# One look at all that is added, and at all names, spares the look at each file.
+added := concat("\n", [line | some change in changed; some line in change.added_lines])
 
 # One look at all lines of a file spares the look at each: whatever a detector finds holds one of these.
 hints := `\[redacted:|AKIA|ASIA|gh[pousr]_|PRIVATE KEY|xox[abprs]-|sk-|glpat-|npm_|pypi-|AIza|[rs]k_|eyJ|://`
@@ -73,6 +77,7 @@ hints := `\[redacted:|AKIA|ASIA|gh[pousr]_|PRIVATE KEY|xox[abprs]-|sk-|glpat-|np
 # METADATA
 # title: A secret stands in the name of a file
 findings contains {"code": "SECRET_NAME", "msg": sprintf("the name of a file looks like %s", [kind]), "path": "/candidate/changed"} if {
+	regex.match(hints, concat("\n", [change.path | some change in changed]))
 	some change in changed
 	regex.match(hints, change.path)
 	some kind in secret_kinds(change.path)
@@ -108,6 +113,7 @@ detectors := {
 # METADATA
 # title: A protected file was changed
 findings contains {"code": "PROTECTED_PATH", "msg": sprintf("%s is protected (%s)", [change.path, class]), "path": change.path} if {
+	regex.match(paths.hints, lower(concat("\n", [change.path | some change in changed])))
 	some change in changed
 	some class in paths.protected(change.path, input.settings.security.level)
 }
@@ -129,6 +135,7 @@ findings contains {"code": "SYMLINK", "msg": sprintf("%s is a symbolic link", [c
 # title: Direction marks can hide what a line says
 findings contains {"code": "BIDI", "msg": sprintf("line %d of what is added holds direction marks", [index + 1]), "path": change.path} if {
 	not input.settings.security.level == "minimal"
+	regex.match("[\u202a-\u202e\u2066-\u2069]", added)
 	some change in changed
 	regex.match("[\u202a-\u202e\u2066-\u2069]", concat("\n", change.added_lines))
 	some index, line in change.added_lines
@@ -139,6 +146,7 @@ findings contains {"code": "BIDI", "msg": sprintf("line %d of what is added hold
 # title: Characters that nobody sees, in files that agents read as instructions
 findings contains {"code": "HIDDEN_TEXT", "msg": sprintf("line %d of what is added holds characters that are not shown", [index + 1]), "path": change.path} if {
 	not input.settings.security.level == "minimal"
+	regex.match(`[^\x00-\x7f]`, added)
 	some change in changed
 	regex.match(`[^\x00-\x7f]`, concat("\n", change.added_lines))
 	paths.is_read_by_agents(change.path)
@@ -161,6 +169,7 @@ findings contains {"code": "NON_ASCII", "msg": sprintf("line %d of what is added
 # description: Editors and agents fetch what `$schema` names; the list of hosts is part of the bundle.
 findings contains {"code": "SCHEMA_HOST", "msg": sprintf("$schema names host %s", [host]), "path": change.path} if {
 	not input.settings.security.level == "minimal"
+	contains(added, "$schema")
 	some change in changed
 	contains(concat("\n", change.added_lines), "$schema")
 	some line in change.added_lines
