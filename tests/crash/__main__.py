@@ -50,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("campaigns", nargs="*", choices=[[], *CAMPAIGNS], metavar="CAMPAIGN")
     parser.add_argument("--rounds", type=int, help="rounds of each; 0: as many as there are")
     parser.add_argument("--seed", type=int, default=2026)
+    parser.add_argument("--first", type=int, default=1, help="begin with this round")
     parser.add_argument("--only", type=int, help="play this round alone")
     parser.add_argument("--short", action="store_true", help="the few rounds of the test suite")
     parser.add_argument("--keep", type=Path, help="copy the projects of bad rounds to this folder")
@@ -74,7 +75,8 @@ def _rounds(campaign: Campaign, given: argparse.Namespace) -> Iterator[int]:
         return iter([given.only])
     planned = campaign.short if given.short else campaign.full
     count = planned if given.rounds is None else given.rounds
-    return iter(range(1, count + 1)) if count else itertools.count(1)
+    first = given.first
+    return iter(range(first, count + 1)) if count else itertools.count(first)
 
 
 def _told(name: str, rounds: Iterator[int]) -> Iterator[int]:

@@ -23,6 +23,7 @@ import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path
 
 #: name -> number (x86_64, aarch64; None: the machine has no such call)
@@ -95,8 +96,12 @@ class Step:
 
     call: str
     pid: int
-    program: str
     paths: tuple[str, ...]
+
+    @cached_property
+    def program(self) -> str:
+        """Who takes the step: "engine", "git COMMAND", or another program; known only while it waits."""
+        return _program(self.pid)
 
     def name(self, root: Path) -> str:
         """Return "program call path" with the path below `root` and its numbers and digests blurred."""
@@ -197,7 +202,7 @@ def _answer(listener: int, rule: Rule) -> None:
 
 def _step(pid: int, number: int, arguments: list[int]) -> Step:
     column = _MACHINES[platform.machine()][0]
-    call = next(name for name, pair in _CALLS.items() if pair[column] == number)
+    call = _names(column)[number]
     if call in _BY_DESCRIPTOR:
         paths = (_link(f"/proc/{pid}/fd/{arguments[0]}"),)
     else:
@@ -205,7 +210,13 @@ def _step(pid: int, number: int, arguments: list[int]) -> Step:
             _path(pid, None if folder is None else arguments[folder], arguments[at])
             for folder, at in _PATHS[call]
         )
-    return Step(call=call, pid=pid, program=_program(pid), paths=paths)
+    return Step(call=call, pid=pid, paths=paths)
+
+
+@cache
+def _names(column: int) -> dict[int, str]:
+    pairs = ((pair[column], name) for name, pair in _CALLS.items())
+    return {number: name for number, name in pairs if number is not None}
 
 
 def _path(pid: int, folder: int | None, address: int) -> str:

@@ -35,7 +35,8 @@ def full_disk(nest: Nest, tally: Tally, rounds: Iterator[int]) -> None:
     with _file_system(nest.folder / "disk") as disk, nest.project(SOUND, at=disk):
         empty = _used_kib(disk)
     sizes = range(empty, ROOMY_KIB, PAGE_KIB)
-    for number, size in zip(rounds, sizes, strict=False):
+    for number in rounds:
+        size = sizes[number - 1]
         if _on_disk_of(size, nest, tally, number):
             break
 

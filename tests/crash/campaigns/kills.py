@@ -77,30 +77,24 @@ def is_durable(step: Step, root: Path) -> bool:
     """Tell whether a step of the engine or its git changes the project on disk, or starts git there."""
     if step.call == "execve":
         return step.paths[-1].endswith("/git") and os.path.exists(step.paths[-1])
-    by_us = step.program == "engine" or step.program.startswith("git")
-    return by_us and any(path.startswith(f"{root}/") for path in step.paths)
-
-
-def durable_steps(nest: Nest, shape: Shape) -> list[Step]:
-    """Run the feature once undisturbed and return its durable steps, renamed to one project folder."""
-    with nest.project(shape) as root:
-        seen: list[Step] = []
-        engine = nursery.start(root, *RUN, watched=True)
-        engine.watch(lambda step: seen.append(step) if is_durable(step, root) else None)
-        return [
-            Step(
-                call=step.call,
-                pid=step.pid,
-                program=step.program,
-                paths=tuple(path.replace(str(root), "/project") for path in step.paths),
-            )
-            for step in seen
-        ]
+    if not any(path.startswith(f"{root}/") for path in step.paths):
+        return False
+    return step.program == "engine" or step.program.startswith("git")
 
 
 def crash_points(nest: Nest, shape: Shape) -> list[Point]:
-    """Return the crash points of a run. Of a burst of like steps (the pages of one commit) the first and last."""
-    names = [step.name(Path("/project")) for step in durable_steps(nest, shape)]
+    """Run the feature once undisturbed and return its crash points, by name.
+
+    Of a burst of like steps (the pages of one commit) the first and last.
+    """
+    names: list[str] = []
+    with nest.project(shape) as root:
+
+        def note(step: Step) -> None:
+            if is_durable(step, root):
+                names.append(step.name(root))
+
+        nursery.start(root, *RUN, watched=True).watch(note)
     times: Counter[str] = Counter()
     points = []
     for before, name, after in zip(["", *names], names, [*names[1:], ""], strict=False):
@@ -108,7 +102,7 @@ def crash_points(nest: Nest, shape: Shape) -> list[Point]:
         is_inside = before == name == after and name.split(" ")[-2] in BURST
         if not is_inside:
             points.append(Point(name=name, nth=times[name]))
-    return points
+    return sorted(points, key=str)
 
 
 # --- campaigns ---------------------------------------------------------------------------------------
@@ -131,7 +125,10 @@ def _at_points(nest: Nest, tally: Tally, rounds: Iterator[int], *, again: bool) 
     found += [(BARRED, p) for p in crash_points(nest, BARRED) if p.name not in known]
     tally.counts["points"] = len(found)
     chance.shuffle(found)  # so that a part of them is a fair sample
-    for number, (shape, point) in zip(rounds, found, strict=False):
+    for number in rounds:
+        if number > len(found):
+            break
+        shape, point = found[number - 1]
         what = f"round {number} ({shape.name}) at {point}"
         with nest.project(shape) as root:
             if not _kill_once(root, tally, Killer(root=root, point=point), what):
