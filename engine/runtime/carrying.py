@@ -27,7 +27,7 @@ from engine.runtime.work import Work
 from engine.runtime.world import Site
 from engine.settings import Project
 from engine.shipped import folder
-from engine.store import RunStatusChanged, Store
+from engine.store import Run, RunStatusChanged, Store
 
 Watch = Callable[[str, Fact, Sequence[Event]], None]  #: label of the instance, and its turn
 OnStart = Callable[[Conductor, str], None]
@@ -43,15 +43,14 @@ class Carrying:
     lock_fd: int
     run: str
     is_new: bool
-    known: (
-        int | None
-    )  #: runs of the feature (a new run) or epoch (an old one) when this was decided
     work: Work
     definitions: Definitions
     policies: PolicySet
     handlers: Handlers
     contracts: Contracts
     waivers: Waivers
+    known_runs: int | None = None  #: of the feature, when it was decided to start another
+    seen: Run | None = None  #: the run when it was decided to go on with it
     notes: Sequence[str] = field(default=())
     watch: Watch | None = None
     on_start: OnStart | None = None
@@ -80,7 +79,7 @@ class Carrying:
             feature=self.work.filed_under,
             bundle=self.definitions.digest,
             at=now,
-            known_runs=self.known,
+            known_runs=self.known_runs,
             body={
                 **self.work.body(),
                 "settings": policy_settings(self.project.settings),

@@ -31,8 +31,9 @@ from engine.runtime.carrying import Carrying, OnStart, Watch
 from engine.runtime.conductor import Clock
 from engine.runtime.home import ignore
 from engine.runtime.jobs import check_jobs
+from engine.runtime.older import refuse_forgotten_runs
 from engine.runtime.pending import Waiting
-from engine.runtime.proof import recorded_definitions, refuse_older_database
+from engine.runtime.proof import recorded_definitions
 from engine.runtime.report import report_of, write_report
 from engine.runtime.specs import find_task_graph, read_task_graph
 from engine.runtime.waivers import Waivers
@@ -121,7 +122,7 @@ class Engine:
     def _writing_store(self, stack: ExitStack, *, create: bool) -> Store:
         """Open the store to carry a run on. Raises IntegrityError when it is an older copy."""
         store = stack.enter_context(self.store(create=create))
-        refuse_older_database(store)
+        refuse_forgotten_runs(store)
         return store
 
     def find_run(self, store: Store, run: str | None = None, feature: str | None = None) -> Run:
@@ -196,7 +197,8 @@ class Engine:
             repository = stack.enter_context(
                 Repository.open(self.project.home, self.project.root, lock.fd)
             )
-            notes = repository.recover_locks()
+            with lock.alone() as alone:
+                notes = repository.recover_locks(None if alone else (feature, run))
             work = FeatureWork(
                 feature=feature,
                 graph=graph,
@@ -209,7 +211,8 @@ class Engine:
                 lock_fd=lock.fd,
                 run=run,
                 is_new=unfinished is None,
-                known=unfinished.epoch if unfinished else known,
+                known_runs=known,
+                seen=unfinished,
                 work=work,
                 definitions=definitions,
                 notes=notes,
@@ -247,7 +250,6 @@ class Engine:
                 lock_fd=lock.fd,
                 run=run,
                 is_new=True,
-                known=None,
                 work=ProcessWork(process=chosen, file=file.name, given=variables or {}),
                 definitions=definitions,
                 watch=watch,
@@ -284,7 +286,7 @@ class Engine:
                 lock_fd=lock.fd,
                 run=row.id,
                 is_new=False,
-                known=store.run(row.id).epoch,
+                seen=store.run(row.id),
                 work=ProcessWork(process=row.process),
                 definitions=definitions,
                 watch=watch,

@@ -22,6 +22,29 @@ def refuse_older_database(store: Store, run: str, folder: Path) -> None:
     refuse_mismatch(folder, lambda after: store.lines(run, after=after))
 
 
+def refuse_forgotten_runs(store: Store) -> None:
+    """Raise IntegrityError when the database has fewer entries of a run than an exported checkpoint was signed over.
+
+    Otherwise an engine on a database restored from an old copy would do again what is merged already. Runs that have
+    not ended are looked at more closely when they go on.
+    """
+    exported = sorted((store.home / "ledger").glob("*/checkpoint"))
+    sizes = {note.parent: _signed_size(note) for note in exported}
+    runs = store.runs()  # afterwards: other engines go on
+    entries = {run.id: run.entries for run in runs}
+    unfinished = {run.id for run in runs if not run.is_finished}
+    for folder, signed in sizes.items():
+        run = folder.name
+        if run not in unfinished and signed > entries.get(run, 0):
+            raise IntegrityError(
+                "the database is older than the ledger that was exported from it",
+                where=str(folder),
+                expected=f"the {signed} entries of run {run} that a checkpoint was signed over",
+                got=f"{entries[run]}" if run in entries else "a database without that run",
+                hint="Put the newer database back; or move that folder away to start without it.",
+            )
+
+
 def refuse_unknown_merge(store: Store, run: str, ref: str, commit: str) -> None:
     """Raise IntegrityError unless the run's branch `ref` stands where it began or at a merge that it authorised."""
     known = {EntryType.MERGE_AUTHORIZED, EntryType.ROLLBACK_AUTHORIZED}
@@ -40,3 +63,11 @@ def refuse_unknown_merge(store: Store, run: str, ref: str, commit: str) -> None:
             got=commit,
             hint=_KEEP,
         )
+
+
+def _signed_size(note: Path) -> int:
+    """Return the number of entries a checkpoint file says; 0 when it cannot be read (verify says more)."""
+    try:
+        return int(note.read_text("utf-8").split("\n")[1])
+    except (OSError, ValueError, IndexError):
+        return 0

@@ -18,34 +18,6 @@ from engine.ledger.export import segments
 from engine.store import Blobs, Store
 
 
-def refuse_older_database(store: Store) -> None:
-    """Raise IntegrityError when a run has an exported checkpoint over more entries than the database holds.
-
-    Otherwise an engine on a database restored from an old copy would do again what is merged already.
-    """
-    exported = sorted((store.home / "ledger").glob("*/checkpoint"))
-    sizes = {note.parent: _signed_size(note) for note in exported}
-    entries = {run.id: run.entries for run in store.runs()}  # afterwards: other engines go on
-    for folder, signed in sizes.items():
-        run = folder.name
-        if signed > entries.get(run, 0):
-            raise IntegrityError(
-                "the database is older than the ledger that was exported from it",
-                where=str(folder),
-                expected=f"the {signed} entries of run {run} that a checkpoint was signed over",
-                got=f"{entries[run]}" if run in entries else "a database without that run",
-                hint="Put the newer database back; or move that folder away to start without it.",
-            )
-
-
-def _signed_size(note: Path) -> int:
-    """Return the number of entries a checkpoint file says; 0 when it cannot be read (verify says more)."""
-    try:
-        return int(note.read_text("utf-8").split("\n")[1])
-    except (OSError, ValueError, IndexError):
-        return 0
-
-
 @dataclass(frozen=True, kw_only=True)
 class Verified:
     """A chain that holds: number of entries and hash of the last (hex)."""

@@ -183,19 +183,19 @@ class Store:
         *,
         at: datetime,
         body: Mapping[str, Json] | None = None,
-        known_epoch: int | None = None,
+        seen: Run | None = None,
     ) -> int:
         """Take the run over from any earlier engine and return the new epoch.
 
         Epoch + 1 and the `run.resumed` entry are one transaction; every commit of an older epoch is Fenced from
-        then on. Raises IntegrityError when the end of the chain is not what was sealed, and Fenced when another engine
-        took the run over since the caller saw it in `known_epoch`.
+        then on. Raises IntegrityError when the end of the chain is not what was sealed, and Fenced when the run is no
+        longer as the caller has `seen` it: another engine is at work, and what was read with it (heads of branches) is old.
         """
         with self._mutex:
             with self._database.writing() as connection:
                 row = _run_row(connection, run)
-                if known_epoch not in (None, row.epoch):
-                    raise _fenced(run, f"epoch {known_epoch}", f"epoch {row.epoch}")
+                if seen is not None and (seen.epoch, seen.entries) != (row.epoch, row.entries):
+                    raise _fenced(run, seen.epoch, seen.entries)
                 old = Head(run, row.epoch, row.entries, row.head)
                 _refuse_wrong_end(connection, row.number, old)
                 taken = _Live(
@@ -489,15 +489,15 @@ def _advance(connection: Connection, live: _Live, old: Head) -> None:
         ),
     )
     if moved.rowcount != 1:
-        raise _fenced(old.run, f"epoch {old.epoch} with {old.seq} entries", "a later state")
+        raise _fenced(old.run, old.epoch, old.seq)
 
 
-def _fenced(run: str, expected: str, got: str) -> Fenced:
+def _fenced(run: str, epoch: int, entries: int) -> Fenced:
     return Fenced(
         "another engine has taken this run over",
         where=f"run {run}",
-        expected=expected,
-        got=got,
+        expected=f"epoch {epoch} with {entries} entries",
+        got="a later state",
         hint="This engine stops; nothing of this step was recorded.",
     )
 

@@ -8,7 +8,8 @@ import os
 import re
 import socket
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final, Self
 
@@ -65,6 +66,14 @@ class EngineLock:
             os.close(descriptor)
         return pid if host == socket.gethostname() and _is_alive(pid) else None
 
+    @contextmanager
+    def alone(self) -> Iterator[bool]:
+        """Tell whether no other engine, and no child of one, is at work in this home; none can begin inside the block."""
+        with ExitStack() as held:
+            yield all(
+                _try(path, held) for path in self.path.parent.glob("*.lock") if path != self.path
+            )
+
     def release(self) -> None:
         """Give the lock up. Harmless when called twice."""
         if self._is_held:
@@ -78,6 +87,17 @@ class EngineLock:
 
     def __exit__(self, *_: object) -> None:
         self.release()
+
+
+def _try(path: Path, held: ExitStack) -> bool:
+    """Take the lock of another engine without waiting; give it up with `held`."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        held.callback(os.close, descriptor)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def _path(home: Path, name: str) -> Path:

@@ -124,12 +124,13 @@ class Repository:
             integration_branch=f"engine/{feature}",
         )
 
-    def recover_locks(self) -> tuple[str, ...]:
+    def recover_locks(self, only: tuple[str, str] | None = None) -> tuple[str, ...]:
         """Delete stale git lock files and half-made folders; return one sentence for each.
 
-        Call it once, after the engine's file lock is held: then no git process of ours lives.
+        Call it once, after the engine's file lock is held: then no git process of ours lives. While engines are at work
+        on other features, name what is ours, `only` (feature, run): all else may be in use.
         """
-        stale = [*self._vault.remove_stale_files(), *self._workshop.remove_stale_files()]
+        stale = [*self._vault.remove_stale_files(only), *self._workshop.remove_stale_files(only)]
         return tuple(
             f"removed {path.relative_to(self._home)}, which a dead git or engine process had left"
             for path in stale

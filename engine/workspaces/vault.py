@@ -264,11 +264,18 @@ class Vault:
 
     # ---- upkeep
 
-    def remove_stale_files(self) -> list[Path]:
-        """Delete the lock and temporary files that killed git processes left; return what was deleted."""
-        stale = [*self.folder.glob("*.lock"), *(self.folder / "refs").rglob("*.lock")]
-        objects = self.folder / "objects"
-        stale += [*objects.glob("*/tmp_*"), *objects.glob("tmp_*"), *objects.glob("pack/*.lock")]
+    def remove_stale_files(self, only: tuple[str, str] | None = None) -> list[Path]:
+        """Delete the lock and temporary files that killed git processes left; return what was deleted.
+
+        `only` (feature, run): none but the locks of that run's refs.
+        """
+        stale = list((self.folder / "refs").rglob("*.lock"))
+        if only is not None:
+            stale = [lock for lock in stale if only[1] in str(lock.relative_to(self.folder))]
+        else:
+            objects = self.folder / "objects"
+            stale += [*self.folder.glob("*.lock"), *objects.glob("pack/*.lock")]
+            stale += [*objects.glob("*/tmp_*"), *objects.glob("tmp_*")]
         for file in stale:
             file.unlink(missing_ok=True)
         return stale

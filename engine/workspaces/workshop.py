@@ -200,18 +200,23 @@ class Workshop:
         """Return where the workspace of a task is."""
         return self._folder(feature, task)
 
-    def remove_stale_files(self) -> list[Path]:
-        """Delete index locks and half-made or half-deleted folders of a dead engine; return what was deleted."""
+    def remove_stale_files(self, only: tuple[str, str] | None = None) -> list[Path]:
+        """Delete index locks and half-made or half-deleted folders of a dead engine; return what was deleted.
+
+        `only` (feature, run): none but those of that feature's workspaces and that run's checkouts.
+        """
+        feature, run = only or ("*", "")
+        home = self._home
         locks = [
-            *(self._home / "records").glob("*/*/*.lock"),
-            *(self._home / "checkouts").glob(".index-*"),
+            *(home / "records").glob(f"{feature}/*/*.lock"),
+            *(home / "checkouts").glob(f".index-{run}*"),
         ]
         for lock in locks:
             lock.unlink(missing_ok=True)
         unfinished = [
-            *(self._home / "worktrees").glob("*/.new-*"),
-            *(self._home / "records").glob("*/.new-*"),
-            *(self._home / "trash").glob("*"),
+            *(home / "worktrees").glob(f"{feature}/.new-*"),
+            *(home / "records").glob(f"{feature}/.new-*"),
+            *((home / "trash").glob("*") if only is None else ()),
         ]
         for folder in unfinished:
             remove_tree(folder)

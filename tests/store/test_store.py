@@ -105,11 +105,14 @@ def test_a_run_is_not_started_beside_one_that_the_engine_did_not_know_of(store):
     assert [run.id for run in store.runs()] == ["r1", "r2"]
 
 
-def test_a_run_is_not_taken_from_an_engine_that_came_in_between(store):
-    store.take_over("r1", at=LATER, known_epoch=1)
-    with pytest.raises(Fenced, match="another engine has taken this run over"):
-        store.take_over("r1", at=LATER, known_epoch=1)
-    assert store.run("r1").epoch == 2
+def test_a_run_is_not_taken_over_when_it_moved_on_since_it_was_looked_at(store):
+    seen = store.run("r1")
+    store.append("r1", [note(EntryType.RUN_STOPPED, LATER, {"status": "stopped"})])
+    with pytest.raises(Fenced, match="another engine has taken this run over: expected epoch 1"):
+        store.take_over("r1", at=LATER, seen=seen)
+    assert store.take_over("r1", at=LATER, seen=store.run("r1")) == 2
+    with pytest.raises(Fenced):
+        store.take_over("r1", at=LATER, seen=seen)
 
 
 def test_the_newest_unfinished_run_of_a_feature_is_found(store):

@@ -246,6 +246,19 @@ def test_a_child_that_outlives_its_engine_keeps_the_next_one_out(tmp_path, monke
     EngineLock.acquire(tmp_path, "f").release()  # waits for the child to be gone
 
 
+def test_an_engine_knows_whether_it_is_alone_in_its_home(tmp_path):
+    with EngineLock.acquire(tmp_path, "feature-shop") as lock:
+        with lock.alone() as alone:
+            assert alone
+        other = EngineLock.acquire(tmp_path, "feature-till")
+        with lock.alone() as alone:
+            assert not alone
+        other.release()
+        with lock.alone() as alone:
+            assert alone
+        EngineLock.acquire(tmp_path, "feature-till").release()  # nothing is held afterwards
+
+
 def test_a_lock_is_taken_by_name_not_by_path(tmp_path):
     lock = EngineLock.acquire(tmp_path, "../../etc/x y")
     assert lock.path == tmp_path / "locks" / ".._.._etc_x_y.lock"

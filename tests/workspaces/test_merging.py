@@ -273,6 +273,29 @@ class TestRecovery:
         left.touch()  # and when git alone is killed, the next attempt of the same engine gets through
         assert desk.repository.checkout(desk.base.head, "verify-t1").path.is_dir()
 
+    def test_beside_other_engines_only_what_is_ours_is_removed(self, desk: Desk) -> None:
+        home = desk.project.home
+        ours = [
+            "vault.git/refs/heads/engine/shop/r1.lock",
+            "vault.git/refs/engine/kept/r1/t1/1.abc.lock",
+            "records/shop/t1/index.lock",
+            "checkouts/.index-r1-verify-t1.lock",
+        ]
+        theirs = [
+            "vault.git/config.lock",
+            "vault.git/objects/aa/tmp_obj_x",
+            "vault.git/refs/heads/engine/till/r2.lock",
+            "records/till/t1/index.lock",
+            "checkouts/.index-r2-verify-t1",
+            "trash/tmpx/file",
+        ]
+        for name in (*ours, *theirs):
+            (home / name).parent.mkdir(parents=True, exist_ok=True)
+            (home / name).touch()
+        removed = {note.split(",")[0] for note in desk.repository.recover_locks(("shop", "r1"))}
+        assert removed == {f"removed {name}" for name in ours}
+        assert [name for name in theirs if not (home / name).exists()] == []
+
     def test_a_lock_that_a_killed_git_left_is_removed_and_named(self, desk: Desk) -> None:
         made = desk.candidate(desk.work("t1", {"a.py": "a\n"}))
         lock = desk.project.home / "vault.git" / f"{desk.base.ref}.lock"
