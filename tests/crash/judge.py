@@ -135,6 +135,11 @@ def runs(root: Path) -> list[Run]:
     return []
 
 
+def is_over(root: Path) -> bool:
+    """Tell whether a run has ended for good: another call would start the next one."""
+    return any(run.is_finished for run in runs(root))
+
+
 def _judge_effects(
     root: Path, shape: Shape, tally: Tally, what: str, report: dict[str, Any]
 ) -> None:

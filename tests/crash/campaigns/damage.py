@@ -17,6 +17,7 @@ from tests.crash import nursery
 from tests.crash.judge import Tally, check_spoken, finish, judge, report_of
 from tests.crash.project import RUN, SOUND, Nest, Shape
 
+Content = dict[str, list[tuple[object, ...]]]  #: rows by table
 LOOKS = (("ledger", "verify"), ("replay",), ("status", "--json"), RUN)
 
 
@@ -55,8 +56,8 @@ def _flip(
         tally.counts["rounds"] += 1
         if noticed:
             tally.counts["noticed"] += 1
-        elif is_done and content(root) != before:
-            tally.bad("wrong", f"{name}: the database says something else, and nobody noticed")
+        elif is_done and (other := _difference(before, content(root))):
+            tally.bad("wrong", f"{name}: nobody noticed that the database says {other}")
         else:
             tally.counts["harmless"] += 1
             judge(root, SOUND, tally, name)
@@ -98,7 +99,7 @@ def _is_noticed(root: Path, tally: Tally, name: str, *, to_the_end: bool) -> boo
     return noticed
 
 
-def content(root: Path) -> dict[str, list[tuple[object, ...]]] | None:
+def content(root: Path) -> Content | None:
     """Return every row of the database, or None when it cannot be read."""
     path = root / ".engine" / "engine.db"
     try:
@@ -115,6 +116,17 @@ def content(root: Path) -> dict[str, list[tuple[object, ...]]] | None:
             }
     except sqlite3.Error:
         return None
+
+
+def _difference(before: Content | None, after: Content | None) -> str:
+    if before is None or after is None:
+        return "" if before is after else "nothing"
+    found = {
+        table: [row for row in after[table] if row not in before[table]]
+        for table in before
+        if before[table] != after.get(table)
+    }
+    return f"{found}"[:1200] if found else ""
 
 
 # --- an older copy -----------------------------------------------------------------------------------

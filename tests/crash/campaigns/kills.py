@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.crash import nursery
-from tests.crash.judge import Tally, finish, runs
+from tests.crash.judge import Tally, finish, is_over
 from tests.crash.nursery import STUCK_S, Started
 from tests.crash.project import BARRED, RUN, SHAPES, SOUND, Nest, Shape
 from tests.crash.steps import Step
@@ -174,7 +174,7 @@ def random_moments(nest: Nest, tally: Tally, rounds: Iterator[int]) -> None:
         what = f"round {number} ({shape.name})"
         with nest.project(shape) as root:
             for kill in range(chance.randint(1, 8)):
-                if kill and next(rounds, None) is None:
+                if is_over(root) or (kill and next(rounds, None) is None):
                     break
                 engine = nursery.start(root, *RUN)
                 delay_s, to_all = chance.uniform(0.0, 1.1) * nest.run_s, chance.random() < 0.5
@@ -190,7 +190,7 @@ def random_moments(nest: Nest, tally: Tally, rounds: Iterator[int]) -> None:
 
 def _kill_once(root: Path, tally: Tally, killer: Killer, what: str) -> bool:
     """Run the feature under `killer`; return whether it struck. A run that has ended is left alone."""
-    if any(run.is_finished for run in runs(root)):
+    if is_over(root):
         return False
     killer.engine = nursery.start(root, *RUN, watched=True)
     if not killer.engine.watch(killer.rule, STUCK_S):

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.crash import nursery
-from tests.crash.judge import Tally, check_spoken, finish, runs
+from tests.crash.judge import Tally, check_spoken, finish, is_over, runs
 from tests.crash.nursery import STUCK_S, Started
 from tests.crash.project import BARRED, RUN, SOUND, Nest
 
@@ -35,8 +35,11 @@ def take_overs(nest: Nest, tally: Tally, rounds: Iterator[int]) -> None:
             first = nursery.start(root, *RUN, log="first")
             if not first.wait(delay_s):
                 first.signal(signal.SIGSTOP, to_all=to_all)
-                _second(root, tally, first, what, to_all, without_lock, early)
-                tally.counts["take-overs" if without_lock else "refusals"] += 1
+                if not is_over(root):
+                    _second(root, tally, first, what, to_all, without_lock, early)
+                    tally.counts["take-overs" if without_lock else "refusals"] += 1
+                first.signal(signal.SIGCONT, to_all=to_all)
+                first.wait(STUCK_S)
             finish(root, shape, tally, what)
         tally.counts["rounds"] += 1
 
