@@ -36,19 +36,25 @@ def opa_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         server.wait(10)
 
 
-def start(binary: str, port: int, log: Path) -> subprocess.Popen[bytes]:
-    """Start a server and wait until it is healthy."""
+def start(binary: str, port: int, log: Path, *options: str) -> subprocess.Popen[bytes]:
+    """Start a server and wait until it answers."""
+    scheme = "https" if any(option.startswith("--tls") for option in options) else "http"
     with log.open("wb") as stream:
         server = subprocess.Popen(
-            [binary, "run", "--server", "--addr", f"127.0.0.1:{port}", "--log-level", "error"],
+            [binary, "run", "--server", "--addr", f"127.0.0.1:{port}", "--log-level", "error",
+             *options],
             stdout=stream,
             stderr=stream,
-        )
+        )  # fmt: skip
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         try:
-            if requests.get(f"http://127.0.0.1:{port}/health", timeout=1).ok:
-                return server
+            session = requests.Session()
+            session.trust_env = False
+            session.get(f"{scheme}://127.0.0.1:{port}/health", timeout=1)
+            return server
+        except requests.exceptions.SSLError:
+            return server  # it speaks TLS, with a certificate that only the test trusts
         except requests.RequestException:
             if server.poll() is not None:
                 break

@@ -69,6 +69,7 @@ def evaluate(
                     {"code": r.code, "message": r.message, "path": r.path, "location": r.location}
                     for r in verdict.reasons
                 ],
+                "waived": [asdict(one) for one in verdict.waived],
                 "engine": verdict.engine,
                 "bundle": verdict.bundle,
                 "duration_us": verdict.duration_us,
@@ -79,6 +80,9 @@ def evaluate(
         for reason in verdict.reasons:
             at = f" ({reason.path})" if reason.path else ""
             show.line(f"  {show.plain(reason.code)}: {show.plain(reason.message + at)}")
+        for one in verdict.waived:
+            told = f"{one.code}: {one.message} (does not count: waiver {one.waiver})"
+            show.line(f"  {show.plain(told)}")
     return 0 if verdict.ruling == "pass" else 1
 
 

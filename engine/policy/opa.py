@@ -291,6 +291,9 @@ def _told(error: Exception) -> str:
     """Return what went wrong with a connection in few words: requests tells its own insides."""
     if isinstance(error, requests.Timeout):
         return "no answer in time"
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if status in (401, 403):
+        return f"{status}, it wants another token than that of policy.token_env"
     text = " ".join(str(error).split())
     if isinstance(error, requests.ConnectionError):
         found = re.search(
