@@ -109,6 +109,7 @@ class _Comparison:
     def made(self) -> GitAudit:
         """Compare and return what was found."""
         moves = self.branch.moves
+        hashed = self._check_objects()  # first: a merge made again would put back an object that is missing
         commits = {move: self._commit(move) for move in moves}
         for move, commit in commits.items():
             if commit is not None:
@@ -118,7 +119,7 @@ class _Comparison:
         return GitAudit(
             ref=self.branch.name,
             merges=len(moves),
-            objects=self._check_objects(),
+            objects=hashed,
             findings=tuple(self.findings),
         )
 
