@@ -91,6 +91,7 @@ class _Fold:
         self.statements: dict[str, Json] = {}
         self.checkpoints: dict[int, str] = {}
         self._run = run
+        self._origin = key.origin(run)
         self._builder: Json = {
             "id": f"urn:poundlock:engine:{key.origin(run).split('/')[1]}",
             "version": {"poundlock": version},
@@ -120,8 +121,8 @@ class _Fold:
     def _merged(self, completed: Entry, body: Body) -> None:
         authorized = self._authorized.get(str(body["job"]))
         size = next((s for s in sorted(self.checkpoints) if authorized and s >= authorized.seq), 0)
-        if authorized is None or not size:
-            return  # the chain says it was never authorised: engine ledger verify tells, nothing is attested
+        if authorized is None or not self.checkpoints.get(size, "").startswith(f"{self._origin}\n"):
+            return  # never authorised, or under a key that is no longer ours: nothing we could attest
         self.statements[str(body["commit"])] = {
             "_type": STATEMENT,
             "subject": [

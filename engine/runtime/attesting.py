@@ -3,7 +3,7 @@
 Verification, in this order; the first step that fails is an IntegrityError that names what differs:
 1. the envelope is signed by the key that the verifier brings, or that signed the checkpoint they bring;
 2. the statement is SLSA provenance about exactly this commit and its tree;
-3. the commit has the parents that the statement names, and trailers of that run and bundle;
+3. the commit has the parents that the statement names, and trailers of that run, bundle and ledger;
 4. the entry `merge.authorized` is in the ledger: its path leads to the root of a checkpoint signed by the same key;
 5. that entry authorises exactly this commit, from exactly five verdicts, each `pass`;
 6. with a checkpoint of the verifier: the ledger of step 4 is the one it was taken of, only longer or shorter.
@@ -61,11 +61,27 @@ def attestations_of(store: Store, run: str) -> Attested:
     return attest(log, ensure_key(store.home), __version__)
 
 
+def publish_missing(
+    store: Store, feature: str, run: str, repository: Repository
+) -> list[Published]:
+    """Publish the attestations of `run`, and of earlier runs of the feature that were killed before they came to it."""
+    there = repository.attested()
+    runs = [row for row in store.runs() if row.feature == feature and not row.process]
+    found = [
+        publish_attestations(store, row.id, repository)
+        for row in runs
+        if row.id == run or (row.is_finished and f"{row.id}.intoto.jsonl" not in there)
+    ]
+    return [published for published in found if published is not None]
+
+
 def publish_attestations(store: Store, run: str, repository: Repository) -> Published | None:
-    """Put the attestations of a run on the branch engine-attestations; None when nothing was merged."""
+    """Put the attestations of a run on the branch engine-attestations; None when there is nothing to attest."""
     if next(store.entries(run, types=(EntryType.MERGE_COMPLETED,)), None) is None:
         return None
     made = attestations_of(store, run)
+    if not made.commits:
+        return None
     growth = [{"checkpoint": note, "proof": proof} for note, proof in made.checkpoints]
     files = {
         f"{run}.intoto.jsonl": b"".join(line + b"\n" for line in made.envelopes),
@@ -226,6 +242,7 @@ class _Verifier:
         parts = {part["name"]: part for part in details["byproducts"]}
         covered, entry = self._authorized(parts, run)
         self._verdicts(parts, entry)
+        self._trailer(covered, run)
         return Verification(
             commit=self._commit.oid,
             run=run,
@@ -273,6 +290,17 @@ class _Verifier:
         self._same("verdicts", sorted((k, "pass") for k in MERGE_KINDS), sorted(said))
         seqs = [told["seq"] for told in found]
         self._same("entries of the verdicts", sorted(entry["body"]["evidence"]), sorted(seqs))
+
+    def _trailer(self, covered: Checkpoint, run: str) -> None:
+        """Compare the checkpoint that the merge commit itself carries with the published one of that size, if there is one."""
+        size, _, root = self._commit.trailers.get("Ledger-Checkpoint", "").partition("/")
+        for known in (known for known in self._chain(run) if str(known.size) == size):
+            self._same("trailer Ledger-Checkpoint", known.root.hex(), root)
+            if known.size > covered.size:
+                raise IntegrityError(
+                    "the commit carries a checkpoint from after its own authorisation",
+                    where=self._commit.oid,
+                )
 
     def _witnessed(self, covered: Checkpoint, run: str) -> int:
         """Compare with the verifier's checkpoint: the same log, and one of the two continues the other."""

@@ -26,7 +26,7 @@ from engine.errors import EngineError, UsageError
 from engine.handlers import Handlers
 from engine.ledger import EntryType
 from engine.policy import PolicySet, ServerSettings
-from engine.runtime.attesting import publish_attestations
+from engine.runtime.attesting import publish_missing
 from engine.runtime.carrying import Carrying, OnStart, Watch
 from engine.runtime.conductor import Clock
 from engine.runtime.home import ignore
@@ -186,7 +186,11 @@ class Engine:
             done = None if new or unfinished else self._completed_run(store, feature, graph)
             if done is not None:
                 return RunResult(
-                    run=done, status="completed", report=report_of(store, done), is_old=True
+                    run=done,
+                    status="completed",
+                    report=report_of(store, done),
+                    is_old=True,
+                    notice=self._attested_late(store, feature, lock.fd),
                 )
             definitions = (
                 recorded_definitions(store, unfinished.id)
@@ -220,7 +224,15 @@ class Engine:
                 on_start=on_start,
                 timeout_s=timeout_s,
             )
-            return replace(result, notice=_attested(store, run, repository))
+            return replace(result, notice=_attested(store, feature, run, repository))
+
+    def _attested_late(self, store: Store, feature: str, lock_fd: int) -> str:
+        """Attest what a killed engine had merged and not come to attest; return why that was not possible, or ""."""
+        try:
+            with Repository.open(self.project.home, self.project.root, lock_fd) as repository:
+                return _attested(store, feature, "", repository)
+        except EngineError as error:
+            return f"the merges are not attested: {error.sentence()}"
 
     # ---- any process
 
@@ -359,15 +371,14 @@ class Engine:
         return PolicySet.load(definitions.policies, server=server, deadline_s=policy.timeout_s)
 
 
-def _attested(store: Store, run: str, repository: Repository) -> str:
-    """Publish the attestations of the run's merges; return why that was not possible, or ""."""
+def _attested(store: Store, feature: str, run: str, repository: Repository) -> str:
+    """Publish the attestations of the feature's merges; return why that was not possible, or ""."""
     try:
-        published = publish_attestations(store, run, repository)
+        published = publish_missing(store, feature, run, repository)
     except EngineError as error:
         return f"the merges are not attested: {error.sentence()}"
-    if published is not None and published.state == "refused":
-        return f"branch {published.branch} was not moved: {published.reason}"
-    return ""
+    refused = [one for one in published if one.state == "refused"]
+    return f"branch {refused[0].branch} was not moved: {refused[0].reason}" if refused else ""
 
 
 def load_handlers() -> Handlers:

@@ -41,6 +41,17 @@ def publish_files(
     return user.receive(BRANCH, vault.folder, REF, commit)
 
 
+def published_names(vault: Vault, user: UserRepository) -> frozenset[str]:
+    """Return the names of the files on the branch; none when there is no branch."""
+    tip = user.branch(BRANCH)
+    if tip is None:
+        return frozenset()
+    listed = vault.git.run(
+        *("cat-file", "-p", f"{check_oid(tip)}^{{tree}}"), at=Place(git_dir=user.git_dir)
+    )
+    return frozenset(line.partition("\t")[2] for line in listed.text.splitlines())
+
+
 def _tree(vault: Vault, tip: str | None, files: Mapping[str, bytes]) -> str:
     """Return the tree of `tip` with `files` in it."""
     lines = []

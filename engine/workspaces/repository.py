@@ -24,7 +24,7 @@ from typing import Literal, Self
 from engine.core.safety import MergeAuthorization
 from engine.errors import IntegrityError
 from engine.git import Git, check_name, check_oid
-from engine.workspaces.attestation_branch import publish_files
+from engine.workspaces.attestation_branch import publish_files, published_names
 from engine.workspaces.model import (
     Base,
     Candidate,
@@ -242,6 +242,10 @@ class Repository:
     def attest(self, files: Mapping[str, bytes], provenance: Provenance) -> Published:
         """Put files about merges on the branch engine-attestations of the user's repository, or say why not."""
         return publish_files(self._vault, self._user, files, provenance)
+
+    def attested(self) -> frozenset[str]:
+        """Return the names of the files on the branch engine-attestations of the user's repository."""
+        return published_names(self._vault, self._user)
 
     def cleanup(self, feature: str | None, *, keep_branches: bool) -> Cleanup:
         """Remove the workspaces and checkouts of `feature` (None: all); keep their work first.

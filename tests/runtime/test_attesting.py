@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from base64 import b64decode, b64encode
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +13,8 @@ import pytest
 
 from engine.ledger.checkpoints import SigningKey, ensure_key
 from engine.ledger.dsse import pre_authentication, seal_envelope
-from tests.acceptance.conftest import Answer, Project
-from tests.runtime.conftest import Asked
+from tests.acceptance.conftest import Answer, Project, task
+from tests.runtime.conftest import Asked, carried_out
 
 Statement = dict[str, Any]
 
@@ -227,3 +228,48 @@ def test_what_is_signed_is_that_of_the_specification() -> None:
     assert pre_authentication("http://example.com/HelloWorld", b"hello world") == (
         b"DSSEv1 29 http://example.com/HelloWorld 11 hello world"
     )
+
+
+def test_what_a_killed_engine_did_not_come_to_is_attested_by_the_next_call(
+    tmp_path: Path, asked: Asked
+) -> None:
+    project = carried_out(tmp_path / "p", "", [task("a")])
+    published = project.git("rev-parse", "engine-attestations^{tree}")
+    project.git("update-ref", "-d", "refs/heads/engine-attestations")
+    done = asked(project, "run", "--feature", "shop")
+    assert (done.code, "Nothing was left to do" in done.out) == (0, True)
+    assert project.git("rev-parse", "engine-attestations^{tree}") == published
+
+
+def test_a_branch_that_cannot_be_moved_is_said_and_the_run_stands(
+    tmp_path: Path, asked: Asked
+) -> None:
+    project = carried_out(tmp_path / "p", "", [task("a")])
+    project.git("worktree", "add", "-q", str(tmp_path / "tree"), "engine-attestations")
+    project.write_graph([task("b")])
+    done = asked(project, "run", "--feature", "shop")
+    assert (done.code, "completed" in done.out) == (0, True)
+    assert "branch engine-attestations was not moved" in done.err
+    refused = asked(project, "attest", "publish")
+    assert refused.code == 2
+    assert "is checked out in" in refused.err
+
+
+def test_a_merge_commit_with_another_checkpoint_is_not_that_of_the_run(
+    shop: Project, clone: Path, verify: Callable[..., Answer], tmp_path: Path
+) -> None:
+    """The trailer is part of the commit's id, so a statement about such a commit must be forged with the key itself."""
+    statement, _ = published(shop)
+    message = shop.git("log", "-1", "--format=%B", "engine/shop")
+    parents = shop.git("rev-list", "--parents", "-n1", "engine/shop").split()[1:]
+    forged = shop.git(
+        *("-c", "user.name=T", "-c", "user.email=t@example.org", "-C", str(clone)),
+        *("commit-tree", shop.git("rev-parse", "engine/shop^{tree}")),
+        *(part for parent in parents for part in ("-p", parent)),
+        *("-m", re.sub(r"(Ledger-Checkpoint: \d+/).*", r"\g<1>" + "0" * 64, message)),
+    )
+    payload = json.dumps(changed(statement, "subject/0/digest/gitCommit", forged)).encode()
+    envelope = seal_envelope(ensure_key(shop.root / ".engine"), payload)
+    (tmp_path / "forged").write_text(json.dumps(envelope), "utf-8")
+    done = verify("--attestation", str(tmp_path / "forged"), commit=forged)
+    assert (done.code, done.out) == (5, "")
