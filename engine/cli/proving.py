@@ -15,7 +15,7 @@ import typer
 from engine.cli import show as out
 from engine.cli.common import HERE, AsJson, ProjectFolder, RunOption
 from engine.cli.opened import opened_run, text_of
-from engine.errors import IntegrityError, UsageError
+from engine.errors import EngineError, IntegrityError, UsageError
 
 if TYPE_CHECKING:
     from engine.audit import Evidence, Report
@@ -178,6 +178,12 @@ def _disagreements(store: Store, run: Run, report: Report) -> Iterator[Any]:
     from engine.audit import Finding
     from engine.ledger.export import segments
 
+    try:
+        store.check()
+        for seq, message in store.disagreements(run.id):
+            yield Finding(seq, "L0", message)
+    except EngineError as error:  # what breaks the reading is a finding like any other
+        yield Finding(0, "L0", error.sentence())
     if (run.entries, run.head.hex()) != (report.entries, report.head):
         message = "the run's own record of its end is not that of its entries"
         yield Finding(report.entries, "L1", message)

@@ -67,6 +67,14 @@ def note(
     return Draft(type=type, at=at, instance=instance, task=task, body=body, once=once)
 
 
+def once_of(entry: Entry) -> str:
+    """Return the name that no second entry of the run may carry, "" for none: what `turn` and `note` gave the draft."""
+    if entry.fact is None:
+        return note(entry.type, entry.at, entry.body or {}).once
+    is_outcome = _FACTS.get(str(entry.fact.get("kind"))) in _OUTCOMES
+    return f"{entry.instance}/{entry.fact.get('job')}" if is_outcome else ""
+
+
 def read_turn(entry: Entry) -> Turn:
     """Return the turn of an `instance.turn` entry that was read with its blobs.
 

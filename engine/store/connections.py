@@ -97,6 +97,19 @@ class Database:
         with self._translated(), self._readers.connect() as connection:
             yield connection
 
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """A connection that only reads; all statements see the same committed state."""
+        with self.reading() as connection:
+            if self.path is None:
+                yield connection.execution_options(isolation_level="REPEATABLE READ")
+                return
+            connection.exec_driver_sql("BEGIN")
+            try:
+                yield connection
+            finally:
+                connection.exec_driver_sql("ROLLBACK")
+
     def _commit(self) -> None:
         """Commit, or let nothing follow: after a failed fsync nobody knows what is on disk."""
         assert self._writer is not None  # only called by `writing`

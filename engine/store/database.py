@@ -45,6 +45,7 @@ from engine.ledger.rotation import rotation_drafts, rotations
 from engine.store.apply import TaskBodies, apply, read_body
 from engine.store.blobs import Blobs
 from engine.store.changes import Change
+from engine.store.checks import disagreements
 from engine.store.connections import Database
 from engine.store.rows import FINISHED, Command, Effect, Fenced, InstanceRow, Run, TaskRow
 from engine.store.tables import COMMAND, EFFECT, ENTRY, INSTANCE, RUN, TASK
@@ -382,11 +383,17 @@ class Store:
         if self._database.path is None:
             return  # a server checks its own pages
         with self._database.reading() as connection:
-            found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
+            found = connection.exec_driver_sql("PRAGMA integrity_check(1)").scalar_one()
         if found != "ok":
             raise IntegrityError(
                 "the database is damaged", where=self._database.name, got=str(found)
             )
+
+    def disagreements(self, run: str) -> Iterator[tuple[int, str]]:
+        """Yield (seq or 0, sentence) where tables and columns do not say what the run's sealed lines say."""
+        with self._database.snapshot() as connection:
+            number = _run_row(connection, run).number
+            yield from disagreements(connection, number, self._blobs.get)
 
     # --- steps of a commit -------------------------------------------------------------------------
 

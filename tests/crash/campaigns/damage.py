@@ -99,8 +99,8 @@ def _is_noticed(root: Path, tally: Tally, name: str, *, to_the_end: bool) -> boo
     return noticed
 
 
-def content(root: Path) -> Content | None:
-    """Return every row of the database, or None when it cannot be read."""
+def content(root: Path) -> Content:
+    """Return every row of the database, or only {"error": …} when it cannot be read."""
     path = root / ".engine" / "engine.db"
     try:
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
@@ -114,17 +114,15 @@ def content(root: Path) -> Content | None:
                 name: sorted(connection.execute(f"SELECT * FROM {name}").fetchall(), key=repr)
                 for name in tables
             }
-    except sqlite3.Error:
-        return None
+    except sqlite3.Error as error:
+        return {"error": [(str(error),)]}
 
 
-def _difference(before: Content | None, after: Content | None) -> str:
-    if before is None or after is None:
-        return "" if before is after else "nothing"
+def _difference(before: Content, after: Content) -> str:
     found = {
-        table: [row for row in after[table] if row not in before[table]]
-        for table in before
-        if before[table] != after.get(table)
+        table: [row for row in rows if row not in before.get(table, [])]
+        for table, rows in after.items()
+        if rows != before.get(table)
     }
     return f"{found}"[:1200] if found else ""
 
@@ -148,9 +146,9 @@ def restored(nest: Nest, tally: Tally, rounds: Iterator[int]) -> None:
                 nursery.call(root, *RUN)
             else:
                 _stop_at(root, chance.uniform(0.2, 0.9) * nest.run_s)
-            was = len((content(root) or {}).get("entry", []))
+            was = len(content(root).get("entry", []))
             _put_back(root, copied, whole)
-            now = len((content(root) or {}).get("entry", []))
+            now = len(content(root).get("entry", []))
             name = f"round {number}: {'home' if whole else 'database'} put back, {now} of {was} entries"
             _after_restore(root, tally, name, is_older=now < was, is_fresh=whole and now == 0)
         tally.counts["rounds"] += 1
