@@ -12,12 +12,14 @@ from dataclasses import replace
 
 from lxml import etree
 
+from engine.bpmn.dialect import NODES
 from engine.bpmn.picture import Box, Edge, Picture, Plane, Point, Shape, read_picture
 from engine.bpmn.xml import BPMN, DIAGRAM, Element, children, parse, split
 from engine.errors import DefinitionError
 
 __all__ = ["laid_out"]
 
+MAX_NODES = 500  #: flow nodes of a file
 BAND = 30.0  #: pixels for the name of a pool
 GAP = 60.0
 
@@ -28,6 +30,7 @@ def laid_out(content: bytes, file: str) -> Picture:
     Raises BpmnDefinitionError when `content` is no BPMN, DefinitionError when it cannot be laid out.
     """
     root = parse(content, file)
+    _check_size(root, file)
     planes = {
         process.get("id") or "": _plane(root, process, file)
         for process in children(root, "process")
@@ -45,6 +48,19 @@ def laid_out(content: bytes, file: str) -> Picture:
     if collaboration is not None:
         top = [_pools(collaboration, {plane.element: plane for plane in top})]
     return Picture(planes=(*top, *inner))
+
+
+def _check_size(root: Element, file: str) -> None:
+    """Refuse what would take minutes: the algorithm looks at every pair of places."""
+    count = sum(split(element)[1] in NODES for element in root.iter(f"{{{BPMN}}}*"))
+    if count > MAX_NODES:
+        raise DefinitionError(
+            "the diagram is too large to be laid out",
+            where=file,
+            expected=f"at most {MAX_NODES} flow nodes",
+            got=str(count),
+            hint="Draw it in a modeller.",
+        )
 
 
 def _plane(root: Element, process: Element, file: str) -> Plane:

@@ -22,6 +22,7 @@ from engine.bpmn.render.shapes import label_box
 from engine.bpmn.render.texts import shortened, width, wrapped
 from engine.bpmn.xml import parse
 from engine.cli import main
+from engine.errors import DefinitionError
 from tests.core.drawing import draw, draw_all
 
 ROOT = Path(__file__).parents[2]
@@ -129,6 +130,15 @@ def test_several_processes_have_a_picture_each() -> None:
         "p.bpmn",
     )
     assert [plane.element for plane in picture.planes] == ["p", "q"]
+
+
+def test_a_file_that_is_too_large_is_not_laid_out() -> None:
+    chain = " -> ".join(["S", *(f"T{n}" for n in range(500)), "E"])
+    content = draw("\n".join(["start S", *(f"task T{n}" for n in range(500)), "end E", chain]))
+    with pytest.raises(
+        DefinitionError, match=r"expected at most 500 flow nodes, but got 502\. Draw it in a modeller"
+    ):
+        laid_out(content, "p.bpmn")
 
 
 def test_long_names_break_and_end_in_an_ellipsis() -> None:

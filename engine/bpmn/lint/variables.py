@@ -69,6 +69,8 @@ def parallel_writes(case: Case) -> Iterator[Found]:
         for node in graph.scope.nodes.values():
             if isinstance(node, ParallelGateway | InclusiveGateway) and len(node.outgoing) > 1:
                 yield from _clashes(graph, node, case.surroundings)
+            elif isinstance(node, BoundaryEvent) and not node.interrupting:
+                yield from _beside(graph, node, case.surroundings)
 
 
 # --- order --------------------------------------------------------------------------------------------
@@ -228,6 +230,23 @@ def _clashes(
                 f"(both after {fork.label}); the one that ends last wins",
                 "Let each write a name of its own, and put them together after the join.",
             )
+
+
+def _beside(graph: Graph, event: BoundaryEvent, surroundings: Surroundings) -> Iterator[Found]:
+    """What a non-interrupting event begins runs beside its host and what follows the host."""
+    host = graph.scope.nodes.get(event.attached_to)
+    if host is None:
+        return
+    flows = [graph.scope.flows[id_] for id_ in host.outgoing if id_ in graph.scope.flows]
+    main = graph.reached([flow.target for flow in flows if flow.target in graph.after]) | {host.id}
+    side = graph.reached([event.id])
+    for first, second, name in _both(graph, main - side, side - main, surroundings):
+        yield Found(
+            graph.node(second),
+            f'writes "{name}", as {graph.node(first).label} does on the path that goes on beside it '
+            f"({event.label} does not interrupt); the one that ends last wins",
+            "Let each write a name of its own.",
+        )
 
 
 def _both(
