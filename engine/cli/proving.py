@@ -73,6 +73,9 @@ def prove(
     since: Annotated[
         Path | None, typer.Option(help="A checkpoint you hold: prove that the ledger only grew.")
     ] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="A checkpoint you hold: prove the entry under that one.")
+    ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write.")] = None,
 ) -> int:
     """Print a proof that one entry is in the ledger, or that the ledger continues an older checkpoint."""
@@ -88,7 +91,8 @@ def prove(
     if since is not None:
         proof = consistency(run.id, lines, notes, text_of(since, "the checkpoint"))
     else:
-        proof = inclusion(run.id, lines, notes, seq or 0)
+        held = [text_of(checkpoint, "the checkpoint")] if checkpoint else notes
+        proof = inclusion(run.id, lines, held, seq or 0)
     _write(output, proof + b"\n")
     return 0
 

@@ -87,7 +87,9 @@ def test_a_missing_object_is_found(finished: Finished, tmp_path: Path):
     shutil.copytree(finished.vault, copy)
     tree = git(copy, "rev-parse", f"refs/heads/engine/shop/{finished.run}^{{tree}}")
     (copy / "objects" / tree[:2] / tree[2:]).unlink()
-    assert f"L4 objects of refs/heads/engine/shop/{finished.run} are missing" in told(finished, copy)
+    assert f"L4 objects of refs/heads/engine/shop/{finished.run} are missing" in told(
+        finished, copy
+    )
 
 
 def test_the_configuration_of_the_repository_runs_nothing(finished: Finished, tmp_path: Path):
