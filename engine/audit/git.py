@@ -109,7 +109,9 @@ class _Comparison:
     def made(self) -> GitAudit:
         """Compare and return what was found."""
         moves = self.branch.moves
-        hashed = self._check_objects()  # first: a merge made again would put back an object that is missing
+        hashed = (
+            self._check_objects()
+        )  # first: a merge made again would put back an object that is missing
         commits = {move: self._commit(move) for move in moves}
         for move, commit in commits.items():
             if commit is not None:

@@ -29,6 +29,7 @@ STATEMENT: Final = "https://in-toto.io/Statement/v1"
 PREDICATE: Final = "https://slsa.dev/provenance/v1"
 BUILD_TYPE: Final = "urn:poundlock:merge:v1"
 AUTHORIZED: Final = "merge.authorized"
+_AUTHORIZED_MARK: Final = f'"type":"{EntryType.MERGE_AUTHORIZED}"'.encode()
 
 _WANTED: Final = (
     EntryType.RUN_CREATED,
@@ -61,9 +62,11 @@ class Attested:
 
 def attest(log: Log, key: SigningKey, version: str) -> Attested:
     """Return the attestation of every completed merge of a run; `version` is that of the engine."""
-    tree, lines = Tree(), list(log.lines())
-    for line in lines:
+    tree, lines = Tree(), dict[int, bytes]()
+    for seq, line in enumerate(log.lines(), 1):
         tree.append(leaf_hash(line))
+        if _AUTHORIZED_MARK in line:  # a few of many: a ledger may be larger than the memory
+            lines[seq] = line
     fold = _Fold(log.run, key, version, tree, lines)
     for entry in log.entries(_WANTED):
         fold.take(entry)
@@ -86,7 +89,7 @@ class _Fold:
     """What has been said so far, and a statement for each merge that was completed."""
 
     def __init__(
-        self, run: str, key: SigningKey, version: str, tree: Tree, lines: Sequence[bytes]
+        self, run: str, key: SigningKey, version: str, tree: Tree, lines: Mapping[int, bytes]
     ) -> None:
         self.statements: dict[str, Json] = {}
         self.checkpoints: dict[int, str] = {}
@@ -182,7 +185,7 @@ class _Fold:
         yield {
             "name": AUTHORIZED,
             "mediaType": "application/json",
-            "content": b64encode(self._lines[authorized.seq - 1]).decode(),
+            "content": b64encode(self._lines[authorized.seq]).decode(),
             "annotations": {
                 "seq": authorized.seq,
                 "size": size,

@@ -23,6 +23,7 @@ from engine.core.model import (
 )
 from engine.core.replay import same
 from engine.core.what_if import Course, Evaluated, Judged, Place, Taken
+from engine.decisions.explanation import show
 from engine.decisions.model import DecisionTable
 from engine.errors import DefinitionError
 
@@ -241,7 +242,7 @@ _EDIT = tuple[str, Callable[[Json], Json], Json, Json]
 
 
 def _said(package: str, pointer: str, now: Json) -> str:
-    what = "is not there" if now == _GONE else f"is {now!r}".replace("True", "true")
+    what = "is not there" if now == _GONE else f"is {show(now)}"
     return f"what policy {package} sees at {pointer} {what}"
 
 
@@ -394,7 +395,7 @@ def _seen_by_table(
                 kind="cell",
                 seq=seqs.get((instance, f"{evaluated.event.element}#{evaluated.event.visit}"), 0),
                 element=evaluated.event.element,
-                text=f"table {decision.id} sees {name} = {value!r} instead of {was!r}",
+                text=f"table {decision.id} sees {name} = {show(value)} instead of {show(was)}",
                 recorded=was,
                 wanted=value,
                 effect=CellEdited(place=(instance, decision.id, number), values={name: value}),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from pathlib import Path
 
 from engine.core.definitions import Definitions
 from engine.core.model import (
@@ -110,3 +111,43 @@ def test_a_course_may_be_ended_at_a_job() -> None:
     course = played({2: scored(7)}, stop="open")
     assert (course.is_stopped, course.unrecorded) == (True, None)
     assert played({2: scored(5)}, stop="open").is_stopped is False
+
+
+# --- tables ---------------------------------------------------------------------------------------------
+
+RETRY = (Path(__file__).parent / "diagrams" / "retry.dmn").read_bytes()
+DECIDING = """
+start Start
+rule Decide  decision=retry; result=next
+xor Way
+end Again
+end Over
+Start -> Decide -> Way
+Way -> Again : next = "again"
+Way -> Over default
+"""
+
+
+def decided(given: int, seen: int) -> tuple[str, int]:
+    """Return (end, attempt that the table saw) when the run had attempt `given` and the table sees `seen`."""
+    definitions = bundle(DECIDING, retry_dmn=RETRY)
+    first = InstanceStarted(at=NOON, process="p", variables={"attempt": given})
+    step = start(definitions, RUN, ROOT_INSTANCE, first)
+    record = Record(seq=1, instance=ROOT_INSTANCE, fact=first, events=step.events)
+    course = play(
+        definitions,
+        Recorded.of(RUN, [record]),
+        judge=judge,
+        facts={},
+        inputs={(ROOT_INSTANCE, "retry", 1): {"attempt": seen}},
+        stop_at=lambda instance, job, course: False,
+    )
+    (evaluated,) = course.evaluated
+    attempt = evaluated.inputs["attempt"]
+    assert isinstance(attempt, int)
+    return course.ended[ROOT_INSTANCE].end_event, attempt
+
+
+def test_a_table_may_see_another_value_than_was_recorded() -> None:
+    assert decided(9, 9) == ("Over", 9)
+    assert decided(9, 1) == ("Again", 1)

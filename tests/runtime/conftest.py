@@ -24,7 +24,7 @@ stage = "pre_merge"
 
 def carried_out(root: Path, configuration: str, tasks: Sequence[Mapping[str, Any]]) -> Project:
     """Return a project whose feature shop, with these tasks, has been carried out as far as it goes."""
-    root.mkdir(parents=True)
+    root.mkdir(parents=True, exist_ok=True)
     project = Project(root)
     project.git("init", "-q", "-b", "main")
     project.git(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -150,3 +151,24 @@ def test_where_the_record_says_nothing_no_change_is_made_up(tmp_path: Path, aske
 def test_every_change_that_is_named_was_tried(shop: Project, ask: Ask) -> None:
     found = ask("why", "debt", "--json").json["nearest"]
     assert 1 < found["courses"] <= 300
+
+
+def test_a_row_of_a_table_may_be_the_nearest_change(
+    tmp_path: Path, asked: Asked, bundle: Path
+) -> None:
+    """A bundle whose diagram merges only large changes: the table's other row is what would have merged."""
+    root = tmp_path / "p"
+    place = shutil.copytree(bundle, root / "lock")
+    diagram = place / "process" / "deliver_wave.bpmn"
+    text = diagram.read_text("utf-8")
+    for old, new in {
+        '=verdict = "pass"': '=verdict = "pass" and tier.max_level = 5',
+        "=tier.max_level": "=3",
+    }.items():
+        assert old in text
+        text = text.replace(old, new)
+    diagram.write_text(text, "utf-8")
+    project = carried_out(root, 'bundle = "lock"\n', [task("t")])
+    found = asked(project, "why", "t", "--json").json["nearest"]
+    assert (found["outcome"], [c["kind"] for c in found["changes"]]) == ("merged", ["cell"])
+    assert found["changes"][0]["text"] == ("table gate_tier sees changed_files = 21 instead of 1")
