@@ -91,12 +91,12 @@ def tell(result: RunResult, *, as_json: bool) -> int:
         if result.is_old:
             show.line("Nothing was left to do. `--new` starts another run.")
         _tell_waiting(result)
+    if result.notice:
+        show.note(f"[red]note[/] {show.plain(result.notice)}")
     return 130 if interrupts.count() else EXIT[result.status]
 
 
 def _tell_waiting(result: RunResult) -> None:
-    if result.notice:
-        show.note(f"[red]note[/] {show.plain(result.notice)}")
     for item in result.waiting:
         show.line(
             f"[yellow]waiting[/] {item.kind} {show.plain(item.element)}: {show.plain(item.text)}"

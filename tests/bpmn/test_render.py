@@ -136,7 +136,8 @@ def test_a_file_that_is_too_large_is_not_laid_out() -> None:
     chain = " -> ".join(["S", *(f"T{n}" for n in range(500)), "E"])
     content = draw("\n".join(["start S", *(f"task T{n}" for n in range(500)), "end E", chain]))
     with pytest.raises(
-        DefinitionError, match=r"expected at most 500 flow nodes, but got 502\. Draw it in a modeller"
+        DefinitionError,
+        match=r"expected at most 500 flow nodes, but got 502\. Draw it in a modeller",
     ):
         laid_out(content, "p.bpmn")
 
