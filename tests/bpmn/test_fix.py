@@ -168,6 +168,19 @@ def test_other_dialects_are_said_in_one(name: str) -> None:
     assert any("FEEL" in item.said for item in done)
 
 
+def test_a_namespace_may_be_declared_where_it_is_used() -> None:
+    task = '<bpmn:serviceTask id="A" xmlns:c7="http://camunda.org/schema/1.0/bpmn" c7:topic="a.b"/>'
+    flows = [
+        '<bpmn:startEvent id="S"/>',
+        task,
+        '<bpmn:sequenceFlow id="f" sourceRef="S" targetRef="A"/>',
+    ]
+    repaired, _ = fix(diagram(*flows), "p.bpmn")
+    assert b"c7:topic" not in repaired
+    assert b'<zeebe:taskDefinition type="a.b" />' in repaired
+    assert fix(repaired, "p.bpmn") == (repaired, [])
+
+
 @pytest.mark.parametrize("file", FILES, ids=[file.stem for file in FILES])
 def test_a_diagram_means_the_same_and_a_second_time_changes_nothing(file: Path) -> None:
     content = file.read_bytes()

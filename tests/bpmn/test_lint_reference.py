@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from engine.bpmn.lint import FILE_RULES, RULES
+from engine.cli import definition_files
 from tests.bpmn.examples import Example, examples, found, sections
+from tests.core.drawing import draw
 
 ROOT = Path(__file__).parents[2]
 #: where findings about diagrams are made
@@ -88,3 +90,31 @@ def test_a_section_says_how_severe_its_rule_is() -> None:
         words = ("error", "warning", "info")
         said = [word for word in words if re.search(rf"\*{word}\b", text, re.IGNORECASE)]
         assert severities.get(name, "error") in said, name
+
+
+def test_the_shipped_processes_are_clean() -> None:
+    files = definition_files.diagrams([ROOT / "process"])
+    assert len(files) == 3
+    assert list(map(str, definition_files.findings(files))) == []
+
+
+def test_the_diagrams_that_people_draw_can_run() -> None:
+    """Their job types are made up, and some leave flows without a name; nothing else is wrong with them."""
+    findings = definition_files.findings(definition_files.diagrams([ROOT / "tests/process/people"]))
+    errors = {finding.rule for finding in findings if finding.severity == "error"}
+    assert errors == {"unknown-job-type"}
+
+
+def test_a_broken_file_beside_is_told_with_the_diagram(tmp_path: Path) -> None:
+    (tmp_path / "p.bpmn").write_bytes(
+        draw("start S\nrule A  decision=size; result=way\nend E\nS -> A -> E")
+    )
+    (tmp_path / "size.dmn").write_text("<definitions")
+    (tmp_path / "other.bpmn").write_text("<definitions")
+    found = definition_files.findings([tmp_path / "p.bpmn"])
+    rules = [(Path(finding.file).name, finding.rule) for finding in found]
+    assert rules == [
+        ("p.bpmn", "no-bpmndi"),
+        ("p.bpmn", "unknown-decision"),
+        ("size.dmn", "invalid-table"),
+    ]

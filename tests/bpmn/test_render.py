@@ -57,6 +57,29 @@ def test_everything_drawn_is_there(file: Path) -> None:
                 assert word in texts(root), node.id
 
 
+def test_what_an_element_is_bound_to_stands_in_its_title() -> None:
+    told = {
+        id_: next(g.iter(f"{SVG}title")).text
+        for id_, g in groups(svg_of(SHIPPED[1].read_bytes())).items()
+    }
+    assert (
+        told["May_merge"]
+        == 'exclusive gateway "May it be merged?" (May_merge), asks policy "merge"'
+    )
+    assert told["Merge"] == 'service task "Merge" (Merge), job type repository.merge'
+    assert (
+        told["Decide_gate_tier"]
+        == 'business rule task "Decide gate tier" (Decide_gate_tier), decision gate_tier'
+    )
+    assert (
+        told["Deliver_tasks"] == 'call activity "Deliver tasks" (Deliver_tasks), calls deliver_task'
+    )
+    assert (
+        told["Flow_10_May_merge_Merge"]
+        == 'sequence flow "yes" (Flow_10_May_merge_Merge), when =verdict = "pass"'
+    )
+
+
 def test_the_same_file_gives_the_same_bytes() -> None:
     content = SHIPPED[0].read_bytes()
     assert render(content, "p.bpmn") == render(content, "p.bpmn")

@@ -75,7 +75,7 @@ def _foreign_children(element: Element) -> Iterator[Element]:
 def _rewrite(source: Source, element: Element, said: Extensions, zeebe: str) -> None:
     prefixes = {
         f"{prefix}:{name}"
-        for prefix, uri in source.root.nsmap.items()
+        for prefix, uri in element.nsmap.items()
         if uri == CAMUNDA
         for name in camunda.READ
     }

@@ -16,7 +16,7 @@ from engine.bpmn.render.edges import draw_edge, middle
 from engine.bpmn.render.shapes import INK, draw_shape, label_box, named
 from engine.bpmn.render.svg import element, group, number, words
 from engine.bpmn.render.texts import LINE, SIZE, width, wrapped
-from engine.bpmn.xml import BPMN, Element, children, label, name_of, parse, split
+from engine.bpmn.xml import BPMN, Element, children, label, name_of, parse, split, text_of
 
 __all__ = ["render"]
 
@@ -39,16 +39,16 @@ def render(content: bytes, file: str, picture: Picture | None = None) -> str:
     title = next((name_of(e) or e.get("id") or file for e in children(root, "process")), file)
     parts: list[str] = []
     right, top = 0.0, 0.0
-    for number_, plane in enumerate(drawn.planes):
+    for place, plane in enumerate(drawn.planes):
         drawing = _Drawing(plane, known)
         extent = drawing.extent()
         if extent is None:
             continue
-        heading = 24.0 if number_ else 0.0
+        heading = 24.0 if place else 0.0
         moved = (
             f"translate({number(MARGIN - extent.x)} {number(top + MARGIN + heading - extent.y)})"
         )
-        if number_ and plane.element in known:
+        if place and plane.element in known:
             said = label(known[plane.element])
             parts.append(words(MARGIN, top + MARGIN + 10, said, fill=INK, font_weight="bold"))
         parts.append(group(drawing.parts(), transform=moved))
@@ -148,8 +148,27 @@ def _by_level(item: tuple[Element, Shape]) -> tuple[int, float]:
 
 
 def _titled(node: Element, drawn: str) -> str:
-    title = element("title", [_escaped(label(node))])
+    title = element("title", [_escaped(", ".join([label(node), *_details(node)]))])
     return group([title, drawn], data_element=node.get("id") or "")
+
+
+def _details(node: Element) -> Iterator[str]:
+    """Yield what a task, gateway or flow is bound to, as it is written."""
+    for child in (
+        c for extensions in children(node, "extensionElements") for c in extensions.iter("{*}*")
+    ):
+        match split(child)[1]:
+            case "taskDefinition":
+                yield f"job type {child.get('type')}"
+            case "calledDecision":
+                yield f"decision {child.get('decisionId')}"
+            case "calledElement":
+                yield f"calls {child.get('processId')}"
+            case "property" if child.get("name") == "policy":
+                yield f'asks policy "{child.get("value")}"'
+    condition = next(children(node, "conditionExpression"), None)
+    if condition is not None:
+        yield f"when {text_of(condition)}"
 
 
 def _edge_label(name: str, edge: Edge) -> Box:
