@@ -117,6 +117,11 @@ class Job:
         default_factory=dict, compare=False
     )  #: all it can see, its inputs among them
 
+    @property
+    def local_key(self) -> str:
+        """Its key inside its instance: `{element}#{visit}.{attempt}`."""
+        return f"{self.element}#{self.visit}.{self.attempt}"
+
 
 # --- facts ------------------------------------------------------------------------------------------
 

@@ -101,18 +101,13 @@ class Recorded:
         """Return the recorded facts of some instances, in ledger order."""
         kept = tuple(records)
         jobs: dict[tuple[str, str], Job] = {
-            (record.instance, local_key(event.job)): event.job
+            (record.instance, event.job.local_key): event.job
             for record in kept
             for event in record.events
             if isinstance(event, JobCreated)
         }
         ids = frozenset(record.instance for record in kept)
         return cls(run=run, records=kept, jobs=jobs, instances=ids)
-
-
-def local_key(job: Job) -> str:
-    """Return the job's key inside its instance: `{element}#{visit}.{attempt}`."""
-    return f"{job.element}#{job.visit}.{job.attempt}"
 
 
 def play(
@@ -281,7 +276,7 @@ class _Player:
         return advance(self._definitions, known, fact) if known else None
 
     def _created(self, id: InstanceId, job: Job) -> None:
-        self._jobs[id, local_key(job)] = job
+        self._jobs[id, job.local_key] = job
         self.course.jobs.append((id, job))
         self.course.is_stopped = self.course.is_stopped or self._stop_at(id, job, self.course)
 

@@ -14,7 +14,7 @@ from engine.core.process import Instance
 from engine.ledger import Entry, EntryType, read_turn
 from engine.ledger.entries import time_text
 from engine.runtime.forms import contexts, ended_tasks, texts
-from engine.runtime.pending import Open, local_key, waiting_in
+from engine.runtime.pending import Open, waiting_in
 from engine.runtime.proof import Book, ReplayedRun
 
 
@@ -62,7 +62,7 @@ class PastState:
             for job in opened.jobs.values():
                 yield {
                     "instance": id,
-                    "key": local_key(job),
+                    "key": job.local_key,
                     "element": job.element,
                     "type": job.type,
                     "attempt": job.attempt,

@@ -236,4 +236,4 @@ def _incidents(instance: str, opened: Open) -> list[Waiting]:
 
 def local_key(job: Job) -> str:
     """Return the job's key inside its instance: `{element}#{visit}.{attempt}`."""
-    return f"{job.element}#{job.visit}.{job.attempt}"
+    return job.local_key

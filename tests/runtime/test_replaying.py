@@ -153,6 +153,30 @@ def test_what_the_record_does_not_hold_is_not_guessed(
     assert left["reason"] == "the other bundle has no decision retry_policy"
 
 
+MOODY = """<?xml version="1.0" encoding="UTF-8"?>
+<definitions xmlns="https://www.omg.org/spec/DMN/20191111/MODEL/" id="d" name="d" namespace="n">
+  <inputData id="mood" name="mood"><variable id="mood_v" name="mood" typeRef="string"/></inputData>
+  <decision id="retry_policy" name="retry_policy">
+    <variable id="retry_v" name="retry_policy"/>
+    <informationRequirement id="needs"><requiredInput href="#mood"/></informationRequirement>
+    <literalExpression id="logic"><text>mood</text></literalExpression>
+  </decision>
+</definitions>
+"""
+
+
+def test_an_input_that_nobody_recorded_is_named(ask: Ask, bundle: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(bundle, tmp_path / "other")
+    (other / "decisions" / "retry_policy.dmn").write_text(MOODY, "utf-8")
+    (left,) = ask("replay", "--against", str(other), "--json").json["not_replayable"]
+    assert (left["task"], left["reason"]) == (
+        *("tax", "it needs mood, which the element could not see"),
+    )
+    people = ask("replay", "--against", str(other)).out
+    assert "not replayable: it needs mood" in people
+    assert "1 not replayable" in people
+
+
 def test_a_broken_bundle_is_a_definition_error(ask: Ask, bundle: Path, tmp_path: Path) -> None:
     broken = edited(
         bundle, tmp_path, "policies/merge.rego", "default allow := false", "default allow :="
