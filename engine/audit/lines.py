@@ -75,8 +75,10 @@ def parser() -> Parser:
 def parse_slowly(line: bytes) -> Record | None:
     """Like `parser`, with the standard library alone."""
     try:
-        record = json.loads(line.decode(), parse_float=_refuse, parse_constant=_refuse)
-        is_canonical = _canonical(record).encode() == line
+        record = _DECODER.decode(line.decode())
+        # the encoder sorts by code point, RFC 8785 by UTF-16 unit: the same below U+10000
+        write = _canonical if _BEYOND_U_FFFF.search(line) else _ENCODER.encode
+        is_canonical = write(record).encode() == line
     except (ValueError, RecursionError):
         return None
     return record if is_canonical and type(record) is dict else None
@@ -180,10 +182,6 @@ def _is_exact(value: Any) -> bool:  # Any: parsed JSON
     return True
 
 
-def _refuse(token: str) -> None:
-    raise ValueError(f"{token} is no exact number")
-
-
 def _canonical(value: Any) -> str:  # Any: parsed JSON
     """Return the text of RFC 8785 for values without floats."""
     if isinstance(value, dict):
@@ -191,10 +189,23 @@ def _canonical(value: Any) -> str:  # Any: parsed JSON
         return "{" + ",".join(f"{_text(name)}:{_canonical(value[name])}" for name in names) + "}"
     if isinstance(value, list):
         return "[" + ",".join(map(_canonical, value)) + "]"
-    if isinstance(value, int) and not isinstance(value, bool) and not -(2**53) < value < 2**53:
-        raise ValueError("an integer beyond 2^53")
     return _text(value)
 
 
 def _text(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
+
+
+def _refuse(token: str) -> None:
+    raise ValueError(f"{token} is no exact number")
+
+
+def _integer(token: str) -> int:
+    number = int(token)
+    if not -(2**53) < number < 2**53:
+        raise ValueError(f"{token} is beyond 2^53")
+    return number
+
+
+_DECODER: Final = json.JSONDecoder(parse_float=_refuse, parse_constant=_refuse, parse_int=_integer)
+_ENCODER: Final = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))

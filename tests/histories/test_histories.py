@@ -48,6 +48,24 @@ def test_a_diverging_run_has_a_whole_chain_but_its_events_do_not_follow() -> Non
     assert not report.ok, "the signed checkpoints are about another chain"
 
 
+def test_every_decision_of_a_recorded_run_is_derived_anew_and_the_diverging_one_is_named() -> None:
+    for name in VALID:
+        report = verify_folder(LEDGER / name, levels=["L3"])
+        assert (
+            report.ok,
+            report.levels[-1],
+            dict(report.counts)["verdicts derived anew"] >= 4,
+        ) == (True, "L3", True)
+    found = [
+        finding
+        for finding in verify_folder(LEDGER / "diverging", levels=["L3"]).findings
+        if finding.level == "L3"
+    ]
+    assert [(finding.seq, "Decide_gate_tier" in finding.message) for finding in found] == [
+        (21, True)
+    ]
+
+
 def test_the_commands_end_with_five() -> None:
     engine = Path(sys.executable).with_name("engine")
     for name, code in (("first", 0), ("tampered", 5), ("diverging", 5)):
