@@ -113,6 +113,35 @@ def test_a_course_may_be_ended_at_a_job() -> None:
     assert played({2: scored(5)}, stop="open").is_stopped is False
 
 
+def test_an_answer_counts_only_for_the_very_same_question() -> None:
+    """The record holds an answer of job open for level 7; nobody knows what it would say for level 8."""
+    definitions = bundle(DRAWING, gate_rego=POLICY)
+    first = InstanceStarted(at=NOON, process="p")
+    facts: list[Fact] = [
+        JobCompleted(at=NOON, job="Score#1.1", variables={"score": 7}),
+        VerdictGiven(at=NOON, request="Gate#1", verdict=OPEN),
+        JobCompleted(at=NOON, job="Open#1.1"),
+    ]
+    step = start(definitions, RUN, ROOT_INSTANCE, first)
+    records = [Record(seq=1, instance=ROOT_INSTANCE, fact=first, events=step.events)]
+    for seq, fact in enumerate(facts, 2):
+        step = advance(definitions, step.instance, fact)
+        records.append(Record(seq=seq, instance=ROOT_INSTANCE, fact=fact, events=step.events))
+    ends = {}
+    for score in (7, 8):
+        course = play(
+            definitions,
+            Recorded.of(RUN, records),
+            judge=judge,
+            facts={2: scored(score)},
+            inputs={},
+            stop_at=lambda instance, job, course: False,
+        )
+        unanswered = course.unrecorded.element if course.unrecorded else ""
+        ends[score] = (ROOT_INSTANCE in course.ended, unanswered)
+    assert ends == {7: (True, ""), 8: (False, "Open")}
+
+
 # --- tables ---------------------------------------------------------------------------------------------
 
 RETRY = (Path(__file__).parent / "diagrams" / "retry.dmn").read_bytes()
