@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -52,7 +53,7 @@ def demo(
         show.line("")
         show.line("Look at what happened, and change it:")
         for text in (
-            f"cd {show.plain(folder)} && git log --graph --oneline engine/{sample.FEATURE}",
+            f"cd {show.plain(shlex.quote(str(folder)))} && git log --graph --oneline engine/{sample.FEATURE}",
             "engine why greet            the path, tables and policies that decided about a task",
             "engine ledger show          every fact and event",
             "engine bundle copy lock     your own processes, tables and policies, to edit",
