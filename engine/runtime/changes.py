@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import tee
 from typing import Any
 
 from engine.core.definitions import Decision, Definitions
@@ -218,9 +219,11 @@ def _seen_by_policy(
     """Yield, for each reason of a denial, the smallest edit of the input after which it is not given any more."""
     request = judged.request
     before = {(reason.code, reason.message) for reason in judged.verdict.reasons}
+    tried: dict[str, Iterator[tuple[_EDIT, set[tuple[str, str]]]]] = {}
     for reason in judged.verdict.reasons:
-        for pointer, edit, was, now in _edits(request.input, reason.path):
-            after = ask(judged, edit(request.input))
+        answers = tried.setdefault(reason.path, _answers(judged, reason.path, ask))
+        tried[reason.path], again = tee(answers)  # reasons of one path share what was asked
+        for (pointer, edit, was, now), after in again:
             if (reason.code, reason.message) not in after and after < before:
                 yield Change(
                     kind="fact",
@@ -235,6 +238,14 @@ def _seen_by_policy(
                     ),
                 )
                 break
+
+
+def _answers(
+    judged: Judged, path: str, ask: Rulings
+) -> Iterator[tuple[_EDIT, set[tuple[str, str]]]]:
+    """Yield each edit at the place that `path` names, with the denials that are left after it."""
+    for one in _edits(judged.request.input, path):
+        yield one, ask(judged, one[1](judged.request.input))
 
 
 _GONE = "(not there)"

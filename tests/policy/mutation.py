@@ -1,10 +1,11 @@
-"""Take each line of the merge policy, of the safety kernel and of the function that merges away, or turn it round: some
-test must fail.
+"""Take each line of the merge policy, of the safety kernel, of what reads a policy's answer and of the function that merges
+away, or turn it round: some test must fail.
 
     python -m tests.policy.mutation            every mutant; prints the counts and the survivors, exit 1 for any
-    python -m tests.policy.mutation merge      the policy only; also: kernel, branch
+    python -m tests.policy.mutation merge      the policy only; also: kernel, verdict, branch
 
-The policy is judged by its own `_test.rego`, the kernel by tests/core/test_safety.py, and what moves the integration
+The policy is judged by its own `_test.rego`, the kernel by tests/core/test_safety.py, what reads a decision document
+(engine/policy/verdicts.py) by tests/policy/test_judging.py, and what moves the integration
 branch (`Repository.merge`, and in the vault `merge` with all that it asks) by tests/workspaces/test_merging.py; each
 mutant of Python in a process of its own. A mutant that cannot be loaded is dead: what does not load opens nothing.
 """
@@ -43,6 +44,7 @@ class Target:
 
 
 KERNEL = (Target(module="engine.core.safety", tests=("tests/core/test_safety.py",)),)
+VERDICT = (Target(module="engine.policy.verdicts", tests=("tests/policy/test_judging.py",)),)
 _MERGING = tuple(
     f"tests/workspaces/test_merging.py::{name}"
     for name in ("TestMerge", "TestRecovery", "TestRollback")
@@ -270,7 +272,13 @@ def _passes(target: Target, text: str) -> bool:
         with contextlib.suppress(BaseException), open(os.devnull, "w") as nowhere:
             os.dup2(nowhere.fileno(), 1)
             os.dup2(nowhere.fileno(), 2)
-            ours = ("engine", "tests.core", "tests.workspaces", "tests.conftest")
+            ours = (
+                "engine",
+                "tests.core",
+                "tests.workspaces",
+                "tests.policy.test_",
+                "tests.conftest",
+            )
             for name in [name for name in sys.modules if name.startswith(ours)]:
                 del sys.modules[name]
             sys.meta_path.insert(0, _Finder(target, text))
@@ -290,6 +298,7 @@ def main(arguments: list[str]) -> int:
     runs: dict[str, Callable[[], tuple[int, list[Mutant]]]] = {
         "merge": rego_survivors,
         "kernel": lambda: python_survivors(KERNEL),
+        "verdict": lambda: python_survivors(VERDICT),
         "branch": lambda: python_survivors(BRANCH),
     }
     bad = False

@@ -9,57 +9,13 @@ from typing import Any
 
 import pytest
 
-from engine.core.model import Reason, Ruling
+from engine.core.model import Ruling
 from engine.errors import DefinitionError
 from engine.policy import PolicySet
 from engine.policy.authoring import lint, run_tests
-from engine.policy.verdicts import judge
 from engine.shipped import folder
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-REASON = {"code": "X", "msg": "no"}
-
-
-@pytest.mark.parametrize(
-    ("document", "ruling"),
-    [
-        pytest.param({"allow": True, "deny": []}, Ruling.PASS, id="allowed without denial"),
-        pytest.param(
-            {"allow": True, "deny": [], "helper": 1}, Ruling.PASS, id="helpers do not matter"
-        ),
-        pytest.param({"allow": False, "deny": [REASON]}, Ruling.FAIL, id="denied"),
-        pytest.param({"allow": False, "deny": []}, Ruling.FAIL, id="not allowed, no reason"),
-        pytest.param(
-            {"allow": True, "deny": [REASON]}, Ruling.ERROR, id="allowed and denied at once"
-        ),
-        pytest.param(None, Ruling.UNDEFINED, id="undefined"),
-        pytest.param({}, Ruling.ERROR, id="empty document"),
-        pytest.param({"deny": []}, Ruling.ERROR, id="no allow"),
-        pytest.param({"allow": True}, Ruling.ERROR, id="no deny"),
-        pytest.param({"allow": "true", "deny": []}, Ruling.ERROR, id="the text true"),
-        pytest.param({"allow": 1, "deny": []}, Ruling.ERROR, id="a number"),
-        pytest.param({"allow": True, "deny": {}}, Ruling.ERROR, id="deny is no set"),
-        pytest.param({"allow": False, "deny": ["no"]}, Ruling.ERROR, id="a denial without code"),
-        pytest.param(
-            {"allow": False, "deny": [{"code": "X"}]}, Ruling.ERROR, id="a denial without text"
-        ),
-        pytest.param(
-            {"allow": True, "deny": [], "waived": [{**REASON, "waiver": "W"}]},
-            Ruling.PASS,
-            id="a denial was waived",
-        ),
-        pytest.param(
-            {"allow": True, "deny": [], "waived": [REASON]}, Ruling.ERROR, id="waived by nothing"
-        ),
-        pytest.param(
-            {"allow": True, "deny": [], "waived": {}}, Ruling.ERROR, id="waived is no set"
-        ),
-        pytest.param(True, Ruling.ERROR, id="a bare true"),
-        pytest.param([True], Ruling.ERROR, id="a list"),
-    ],
-)
-def test_only_a_document_of_the_right_shape_passes(document: Any, ruling: Ruling) -> None:
-    assert judge(document, engine="e", bundle="b", duration_us=0).ruling == ruling
 
 
 def decide(text: str, package: str = "p", **input_: Any) -> tuple[Ruling, tuple[str, ...]]:
@@ -151,22 +107,6 @@ def test_the_shipped_policies_have_no_findings() -> None:
 def test_shipped_policies_never_pass_on_missing_facts(package: str, input_: dict[str, Any]) -> None:
     verdict = PolicySet.load(shipped(tests=False)).decide(package, input_, NOW)
     assert verdict.ruling in {Ruling.FAIL, Ruling.ERROR}
-
-
-def test_reasons_are_ordered() -> None:
-    verdict = judge(
-        {
-            "allow": False,
-            "deny": [{"code": "B", "msg": "2"}, {"code": "A", "msg": "1", "path": "/x"}],
-        },
-        engine="e",
-        bundle="b",
-        duration_us=0,
-    )
-    assert verdict.reasons == (
-        Reason(code="A", message="1", path="/x"),
-        Reason(code="B", message="2"),
-    )
 
 
 def test_an_engine_is_dropped_by_the_thread_that_made_it(capfd: pytest.CaptureFixture[str]) -> None:
