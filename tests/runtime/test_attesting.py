@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from base64 import b64decode, b64encode
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +15,7 @@ import pytest
 
 from engine.ledger.checkpoints import SigningKey, ensure_key
 from engine.ledger.dsse import pre_authentication, seal_envelope
-from tests.acceptance.conftest import Answer, Project, task
+from tests.acceptance.conftest import CLEAN, Answer, Project, task
 from tests.runtime.conftest import Asked, carried_out
 
 Statement = dict[str, Any]
@@ -273,3 +275,22 @@ def test_a_merge_commit_with_another_checkpoint_is_not_that_of_the_run(
     (tmp_path / "forged").write_text(json.dumps(envelope), "utf-8")
     done = verify("--attestation", str(tmp_path / "forged"), commit=forged)
     assert (done.code, done.out) == (5, "")
+
+
+def test_the_signature_is_verified_without_the_engine_as_the_reference_shows(
+    shop: Project, clone: Path
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "exports.md").read_text("utf-8")
+    (script,) = re.findall(r"```python verify_merge.py\n(.*?)```", page, re.DOTALL)
+    (clone / "verify_merge.py").write_text(script, "utf-8")
+    key = (ledger(shop) / "key.pub").read_text("utf-8").strip()
+    other = SigningKey(bytes(32)).key_line(ledger(shop).name)
+    said = []
+    for arguments in (("origin/engine/shop", key), ("origin/engine/shop", other), ("HEAD", key)):
+        done = subprocess.run(
+            [sys.executable, "-I", "verify_merge.py", *arguments],
+            cwd=clone, env=CLEAN, capture_output=True, text=True,
+        )  # fmt: skip
+        said.append((done.returncode, done.stdout))
+    head = shop.git("rev-parse", "engine/shop")
+    assert said == [(0, f"signed: {head}\n"), (1, ""), (1, "")]

@@ -210,7 +210,7 @@ def test_intoto_and_securesystemslib_read_and_verify_the_attestation(
     export: Callable[[str], Path], shop: Project
 ) -> None:
     (ledger,) = (shop.root / ".engine" / "ledger").iterdir()
-    key = (ledger / "key.pub").read_text("utf-8").strip().rpartition("+")[2]
+    _, _, key = (ledger / "key.pub").read_text("utf-8").strip().split("+", 2)
     (found,) = read("intoto", export("intoto"), key)
     assert found["commit"] == shop.git("rev-parse", "engine/shop")
     assert found["type"] == "https://slsa.dev/provenance/v1"
