@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import combinations
 
@@ -36,6 +37,7 @@ from engine.bpmn.model import (
 __all__ = ["parallel_writes", "read_before_written"]
 
 Place = FlowNode | SequenceFlow
+Writing = Mapping[str, frozenset[str]]  #: {node id: names it writes}, in document order
 
 
 def read_before_written(case: Case) -> Iterator[Found]:
@@ -66,11 +68,12 @@ def read_before_written(case: Case) -> Iterator[Found]:
 def parallel_writes(case: Case) -> Iterator[Found]:
     """Branches that run at the same time write one variable: the one that ends last wins."""
     for graph in case.graphs:
-        for node in graph.scope.nodes.values():
+        writing = _contested(graph, case.surroundings)
+        for node in graph.scope.nodes.values() if writing else ():
             if isinstance(node, ParallelGateway | InclusiveGateway) and len(node.outgoing) > 1:
-                yield from _clashes(graph, node, case.surroundings)
+                yield from _clashes(graph, node, writing)
             elif isinstance(node, BoundaryEvent) and not node.interrupting:
-                yield from _beside(graph, node, case.surroundings)
+                yield from _beside(graph, node, writing)
 
 
 # --- order --------------------------------------------------------------------------------------------
@@ -213,8 +216,16 @@ def _given(node: Node, surroundings: Surroundings) -> frozenset[str]:
 # --- branches -----------------------------------------------------------------------------------------
 
 
+def _contested(graph: Graph, surroundings: Surroundings) -> Writing:
+    """Return what nodes write, as far as another node of the scope writes it too."""
+    written = {id_: _writes(node, surroundings) for id_, node in graph.scope.nodes.items()}
+    times = Counter(name for names in written.values() for name in names)
+    several = {name for name, count in times.items() if count > 1}
+    return {id_: contested for id_, names in written.items() if (contested := names & several)}
+
+
 def _clashes(
-    graph: Graph, fork: ParallelGateway | InclusiveGateway, surroundings: Surroundings
+    graph: Graph, fork: ParallelGateway | InclusiveGateway, writing: Writing
 ) -> Iterator[Found]:
     branches: Mapping[str, set[str]] = {
         flow: graph.reached([graph.scope.flows[flow].target])
@@ -223,7 +234,7 @@ def _clashes(
     }
     for one, other in combinations(branches, 2):
         left, right = branches[one] - branches[other], branches[other] - branches[one]
-        for first, second, name in _both(graph, left, right, surroundings):
+        for first, second, name in _both(left, right, writing):
             yield Found(
                 graph.node(second),
                 f'writes "{name}", as {graph.node(first).label} does in a branch that runs at the same time '
@@ -232,7 +243,7 @@ def _clashes(
             )
 
 
-def _beside(graph: Graph, event: BoundaryEvent, surroundings: Surroundings) -> Iterator[Found]:
+def _beside(graph: Graph, event: BoundaryEvent, writing: Writing) -> Iterator[Found]:
     """What a non-interrupting event begins runs beside its host and what follows the host."""
     host = graph.scope.nodes.get(event.attached_to)
     if host is None:
@@ -240,7 +251,7 @@ def _beside(graph: Graph, event: BoundaryEvent, surroundings: Surroundings) -> I
     flows = [graph.scope.flows[id_] for id_ in host.outgoing if id_ in graph.scope.flows]
     main = graph.reached([flow.target for flow in flows if flow.target in graph.after]) | {host.id}
     side = graph.reached([event.id])
-    for first, second, name in _both(graph, main - side, side - main, surroundings):
+    for first, second, name in _both(main - side, side - main, writing):
         yield Found(
             graph.node(second),
             f'writes "{name}", as {graph.node(first).label} does on the path that goes on beside it '
@@ -249,18 +260,15 @@ def _beside(graph: Graph, event: BoundaryEvent, surroundings: Surroundings) -> I
         )
 
 
-def _both(
-    graph: Graph, left: set[str], right: set[str], surroundings: Surroundings
-) -> Iterator[tuple[str, str, str]]:
+def _both(left: set[str], right: set[str], writing: Writing) -> Iterator[tuple[str, str, str]]:
     """Yield (node, node, name) once for each name that nodes of both sides write."""
     writers: dict[str, str] = {}
-    order = list(graph.after)
-    for id_ in sorted(left, key=order.index):
-        for name in _writes(graph.node(id_), surroundings):
+    for id_, names in writing.items():
+        for name in names if id_ in left else ():
             writers.setdefault(name, id_)
     said: set[str] = set()
-    for id_ in sorted(right, key=order.index):
-        for name in sorted(_writes(graph.node(id_), surroundings) & writers.keys() - said):
+    for id_, names in writing.items():
+        for name in sorted(names & writers.keys() - said) if id_ in right else ():
             said.add(name)
             yield writers[name], id_, name
 
