@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,35 +90,50 @@ class UserRepository:
         before = self.branch(branch)
         if before == commit:
             return Published(branch=branch, commit=commit, state="current")
-        failure = self._fetch_branch(branch, source, revision)
+        failure = self._move_branch(branch, source, revision, before, commit)
         if failure is not None and self._remove_left_lock(branch):  # a git that was killed alone
-            failure = self._fetch_branch(branch, source, revision)
+            failure = self._move_branch(branch, source, revision, before, commit)
         if failure is not None:
             reason = self._why_refused(branch, before, commit, failure)
             return Published(branch=branch, commit=before, state="refused", reason=reason)
         return Published(branch=branch, commit=commit, state="moved")
 
-    def _fetch_branch(self, branch: str, source: Path, revision: str) -> GitError | None:
-        """Fetch `revision` into `branch`; return why it failed, or None.
+    def _move_branch(
+        self, branch: str, source: Path, revision: str, before: str | None, commit: str
+    ) -> GitError | None:
+        """Fetch `revision` and move `branch` from `before` to it by compare-and-swap; return why it did not move, or None.
 
-        A note in the engine home says that git is at work on the branch. It outlives a kill, and tells the next
-        engine that a lock on this branch is not the user's.
+        Not by fetch alone: for a branch that was not there when it began, git 2.39 fetch compares nothing, and a fetch that
+        had been stopped moved the branch back. A note in the engine home says that git is at work on the branch. It
+        outlives a kill, and tells the next engine that a lock on this branch is not the user's.
         """
+        place = Place(git_dir=self.git_dir)
         self._remove_left_lock(branch)
+        try:
+            fetch(self._git, place, source, [revision])  # objects only, no ref
+            is_forward = before is None or self._is_ancestor(before, commit)
+            if not is_forward or branch in self._checked_out():
+                return GitError(f"branch {branch} does not move")
+            with self._noted(branch):
+                old = before or "0" * len(commit)
+                self._git.run("update-ref", f"refs/heads/{branch}", commit, old, at=place)
+        except GitError as error:
+            return error
+        return None
+
+    @contextmanager
+    def _noted(self, branch: str) -> Iterator[None]:
         note, lock = self._note(branch), self._lock(branch)
-        is_foreign = lock.exists()
-        if not is_foreign:
+        if not lock.exists():  # else it is not ours
             note.parent.mkdir(parents=True, exist_ok=True)
             note.touch()
         try:
-            spec = f"{revision}:refs/heads/{branch}"
-            fetch(self._git, Place(git_dir=self.git_dir), source, [spec])
-        except GitError as error:
+            yield
+        except GitError:
             if not lock.exists():
                 note.unlink(missing_ok=True)
-            return error
+            raise
         note.unlink(missing_ok=True)
-        return None
 
     def _remove_left_lock(self, branch: str) -> bool:
         """Remove the lock of `branch` that a killed git of ours left; tell whether there was one."""

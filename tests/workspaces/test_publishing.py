@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from engine.errors import IntegrityError
-from engine.workspaces import Candidate, Published, Repository
+from engine.workspaces import Candidate, Published, Repository, user_repository
 from tests.workspaces.conftest import Desk, Project, provenance
 
 
@@ -38,6 +39,22 @@ class TestPublish:
     def test_publishing_again_changes_nothing(self, desk: Desk, merged: Candidate) -> None:
         desk.repository.publish(desk.base)
         assert desk.repository.publish(desk.base).state == "current"
+
+    def test_an_engine_that_stood_still_does_not_move_it_back(
+        self, desk: Desk, merged: Candidate, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        later = desk.candidate(desk.work("t2", {"b.py": "b\n"}, merged.commit), old=merged.commit)
+        objects_only = user_repository.fetch
+
+        def stand_still(*arguments: Any) -> None:
+            objects_only(*arguments)
+            monkeypatch.undo()
+            desk.repository.merge(desk.authorize(later))  # meanwhile another engine goes on
+            assert desk.repository.publish(desk.base).state == "moved"
+
+        monkeypatch.setattr(user_repository, "fetch", stand_still)
+        assert desk.repository.publish(desk.base).state == "refused"
+        assert desk.project.git("rev-parse", "engine/shop") == later.commit
 
     def test_it_moves_forward(self, desk: Desk, merged: Candidate) -> None:
         desk.repository.publish(desk.base)
