@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     nursery.prepare()
     with nest() as made:
-        tallies = [_play(name, made, given) for name in given.campaigns or CAMPAIGNS]
+        tallies = [_play(name, made, given) for name in given.campaigns or _default(given)]
         print(_table(tallies, _machine(made.folder)))
     if given.json is not None:
         given.json.write_text(json.dumps([_as_json(tally) for tally in tallies], indent=1), "utf-8")
@@ -51,11 +51,18 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, help="rounds of each; 0: as many as there are")
     parser.add_argument("--seed", type=int, default=2026)
     parser.add_argument("--first", type=int, default=1, help="begin with this round")
+    parser.add_argument("--step", type=int, default=1, help="play every STEP-th round")
     parser.add_argument("--only", type=int, help="play this round alone")
     parser.add_argument("--short", action="store_true", help="the few rounds of the test suite")
     parser.add_argument("--keep", type=Path, help="copy the projects of bad rounds to this folder")
     parser.add_argument("--json", type=Path, help="write counts and notes to this file too")
     return parser
+
+
+def _default(given: argparse.Namespace) -> list[str]:
+    if not given.short:
+        return list(CAMPAIGNS)
+    return [n for n, one in CAMPAIGNS.items() if one.short and (is_root() or not one.needs_root)]
 
 
 def _play(name: str, made: Nest, given: argparse.Namespace) -> Tally:
@@ -75,8 +82,8 @@ def _rounds(campaign: Campaign, given: argparse.Namespace) -> Iterator[int]:
         return iter([given.only])
     planned = campaign.short if given.short else campaign.full
     count = planned if given.rounds is None else given.rounds
-    first = given.first
-    return iter(range(first, count + 1)) if count else itertools.count(first)
+    numbers = itertools.count(given.first, given.step)
+    return itertools.islice(numbers, count) if count else numbers
 
 
 def _told(name: str, rounds: Iterator[int]) -> Iterator[int]:

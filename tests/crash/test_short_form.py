@@ -13,6 +13,7 @@ import pytest
 from tests.crash import steps
 from tests.crash.campaigns import CAMPAIGNS
 from tests.crash.judge import BAD
+from tests.crash.project import is_root
 from tests.crash.steps import blurred
 
 
@@ -35,12 +36,17 @@ def test_faults_lose_and_double_nothing(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=240,
+        timeout=900,
     )
     assert (tmp_path / "tallies.json").is_file(), played.stderr
     tallies = json.loads((tmp_path / "tallies.json").read_text("utf-8"))
     found = {t["campaign"]: {kind: t["counts"][kind] for kind in BAD} for t in tallies}
-    assert found == dict.fromkeys(CAMPAIGNS, dict.fromkeys(BAD, 0)), played.stderr
+    played_here = [
+        name
+        for name, campaign in CAMPAIGNS.items()
+        if campaign.short and (is_root() or not campaign.needs_root)
+    ]
+    assert found == dict.fromkeys(played_here, dict.fromkeys(BAD, 0)), played.stderr
     assert all(tally["counts"]["rounds"] > 0 for tally in tallies)
 
 

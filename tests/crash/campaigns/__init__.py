@@ -15,7 +15,7 @@ Play = Callable[[Nest, Tally, Iterator[int]], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Campaign:
-    """`full` rounds are played by `python -m tests.crash`, `short` by the suite; `full` 0: as many as there are."""
+    """`full` rounds are played by `python -m tests.crash` (0: as many as there are), `short` ones by the suite (0: none)."""
 
     play: Play
     what: str
@@ -29,31 +29,31 @@ CAMPAIGNS: dict[str, Campaign] = {
         play=kills.points,
         what="SIGKILL of all at each durable step of a run, found by running it",
         full=0,
-        short=3,
+        short=1,
     ),
     "recovery": Campaign(
         play=kills.recovery,
         what="the same, and SIGKILL again at a durable step of the recovery",
         full=0,
-        short=3,
+        short=1,
     ),
     "random": Campaign(
         play=kills.random_moments,
         what="SIGKILL at random moments, of the engine alone or of all",
         full=2000,
-        short=4,
+        short=2,
     ),
     "syscalls": Campaign(
         play=kills.system_calls,
         what="SIGKILL at the n-th fsync, rename or unlink: of the caller, the engine alone, or all",
         full=500,
-        short=4,
+        short=2,
     ),
     "takeovers": Campaign(
         play=takeover.take_overs,
         what="SIGSTOP, a second engine, SIGCONT: with the lock in place, or removed by somebody",
         full=250,
-        short=2,
+        short=1,
     ),
     "disk": Campaign(
         play=disks.full_disk,
@@ -66,25 +66,25 @@ CAMPAIGNS: dict[str, Campaign] = {
         play=disks.no_space,
         what="ENOSPC at the n-th write, link or rename of engine and git, once and lasting",
         full=0,
-        short=2,
+        short=0,
     ),
     "eio": Campaign(
         play=disks.io_errors,
         what="EIO at the n-th write or sync of engine and git, once and lasting",
         full=0,
-        short=2,
+        short=1,
     ),
     "locks": Campaign(
         play=disks.locks,
         what="locks that a killed git could have left, planted",
         full=100,
-        short=2,
+        short=0,
     ),
     "flips": Campaign(
         play=damage.flips,
         what="one bit of database, write-ahead log, export or blob flipped: noticed or harmless",
         full=1000,
-        short=4,
+        short=2,
     ),
     "restored": Campaign(
         play=damage.restored,
@@ -96,12 +96,12 @@ CAMPAIGNS: dict[str, Campaign] = {
         play=damage.objects,
         what="an object, pack or ref of the vault deleted",
         full=100,
-        short=1,
+        short=0,
     ),
     "clock": Campaign(
         play=damage.clock,
         what="kills and resumes under a clock that jumps by hours and days, both ways",
         full=50,
-        short=1,
+        short=0,
     ),
 }

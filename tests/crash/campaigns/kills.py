@@ -9,6 +9,7 @@ import signal
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from tests.crash import nursery
@@ -120,11 +121,9 @@ def recovery(nest: Nest, tally: Tally, rounds: Iterator[int]) -> None:
 
 def _at_points(nest: Nest, tally: Tally, rounds: Iterator[int], *, again: bool) -> None:
     chance = random.Random(f"{tally.seed}/{tally.campaign}")
-    found = [(SOUND, point) for point in crash_points(nest, SOUND)]
-    known = {point.name for _, point in found}
-    found += [(BARRED, p) for p in crash_points(nest, BARRED) if p.name not in known]
+    found = _all_points(nest)
     tally.counts["points"] = len(found)
-    chance.shuffle(found)  # so that a part of them is a fair sample
+    found = chance.sample(found, len(found))  # so that a part of them is a fair sample
     for number in rounds:
         if number > len(found):
             break
@@ -142,6 +141,14 @@ def _at_points(nest: Nest, tally: Tally, rounds: Iterator[int], *, again: bool) 
                     tally.counts["second kills"] += 1
             finish(root, shape, tally, what)
         tally.counts["rounds"] += 1
+
+
+@cache
+def _all_points(nest: Nest) -> list[tuple[Shape, Point]]:
+    """Return the points of the sound feature, and those that only the barred one has."""
+    found = [(SOUND, point) for point in crash_points(nest, SOUND)]
+    known = {point.name for _, point in found}
+    return found + [(BARRED, p) for p in crash_points(nest, BARRED) if p.name not in known]
 
 
 def system_calls(nest: Nest, tally: Tally, rounds: Iterator[int]) -> None:
