@@ -96,7 +96,8 @@ def _tell(report: Report) -> None:
         print(f"{count} {what}")
     for sentence in report.left_out:
         print(sentence)
-    verdict = "holds" if report.ok else f"does NOT hold, {len(report.findings)} findings"
+    found = len(report.findings)
+    verdict = "holds" if report.ok else f"does NOT hold, {found} finding{'s'[: found > 1]}"
     print(
         f"run {report.run}: {report.entries} entries, {report.checkpoints} signed checkpoints"
         f" (the newest covers {report.witnessed}), levels {' '.join(report.levels)}: the ledger {verdict}"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
-from engine.errors import EngineError
+from engine.errors import UsageError
 
 ROTATION: Final = "poundlock/key-rotation/v1"
 _ED25519: Final = b"\x01"  #: the algorithm, in key ids and key lines
@@ -67,7 +67,7 @@ class Keys:
     """The public keys an auditor trusts. Without any, signatures are not checked and nothing is witnessed."""
 
     def __init__(self, lines: Iterable[str] = ()) -> None:
-        """Take C2SP key lines; empty ones are left out. Raises EngineError for a line that is none."""
+        """Take C2SP key lines; empty ones are left out. Raises UsageError for a line that is none."""
         read = [read_key_line(line) for line in lines if line.strip()]
         self.names: Final = " or ".join(sorted({name for name, _ in read}))
         self._given = frozenset(public for _, public in read)
@@ -116,7 +116,7 @@ def home_name(public: bytes) -> str:
 
 
 def read_key_line(line: str) -> tuple[str, bytes]:
-    """Return (name, 32-byte public key) of a C2SP key line. Raises EngineError when it is none."""
+    """Return (name, 32-byte public key) of a C2SP key line. Raises UsageError when it is none."""
     name, _, rest = line.strip().partition("+")
     identity, _, encoded = rest.partition("+")
     try:
@@ -124,7 +124,7 @@ def read_key_line(line: str) -> tuple[str, bytes]:
     except ValueError:
         key = b""
     if len(key) != 33 or key[0] != 1 or identity != key_id(name, key[1:]).hex():
-        raise EngineError(where=line[:120], expected="a C2SP ed25519 key line name+id+base64")
+        raise UsageError(where=line[:120], expected="a C2SP ed25519 key line name+id+base64")
     return name, key[1:]
 
 

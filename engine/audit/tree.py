@@ -23,7 +23,7 @@ from engine.audit.keys import (
     key_line,
     read_key_line,
 )
-from engine.errors import EngineError
+from engine.errors import UsageError
 
 EMPTY_ROOT: Final = sha256(b"").digest()
 
@@ -139,7 +139,7 @@ def _is_of_its_key(note: Note, body: Record) -> bool:
     line = str(body.get("key"))
     try:
         name, public = read_key_line(line)
-    except EngineError:
+    except UsageError:
         return False
     if len(note.signed.signatures) != 1 or name != note.name:
         return False

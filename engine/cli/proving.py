@@ -208,7 +208,11 @@ def _tell(report: Report) -> None:
         place = f"entry {finding.seq}" if finding.seq else "the ledger"
         out.line(f"[red]{finding.level}[/] {place}: {out.plain(finding.message)}")
     found = len(report.findings)
-    verdict = "[green]holds[/]" if report.ok else f"[red]does not hold[/]: {found} findings"
+    verdict = (
+        "[green]holds[/]"
+        if report.ok
+        else f"[red]does not hold[/]: {found} finding{'s'[: found > 1]}"
+    )
     out.line(f"the ledger of run {report.run} {verdict}")
     out.line(
         f"{report.entries} entries ending in {report.head[:16]}, {report.checkpoints} signed checkpoints, "

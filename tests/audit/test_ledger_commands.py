@@ -158,7 +158,7 @@ def test_export_writes_what_the_independent_verifier_reads(project, tmp_path):
     [
         (["show", "--run", "three"], "run three: expected one run, but got one-1, two-2"),
         (["show", "--type", "x"], "--type x: expected one of checkpoint.signed"),
-        (["export", "--format", "xml"], "--format xml: expected jsonl or opa-decision-log"),
+        (["export", "--format", "xml"], "--format xml: expected jsonl, "),
         (["export", "a", "--run", "b"], "two runs are named: expected one run, but got a and b"),
         (["verify", "--checkpoint", "/nowhere"], "/nowhere: the checkpoint cannot be read"),
         (["verify", "--level", "L5"], "--level L5: expected one of L0, L1, L2, L3, L4"),

@@ -445,3 +445,21 @@ def test_files_that_do_not_belong_together_are_findings(folder, spoil, message):
 
 def test_the_command_says_what_it_cannot_read(tmp_path):
     assert audited(str(tmp_path)) == (2, f"audit: {tmp_path}: there is no exported ledger here\n")
+
+
+def test_a_key_that_is_none_is_said(folder):
+    told = "audit: nonsense: expected a C2SP ed25519 key line name+id+base64\n"
+    assert audited(str(folder), "--key", "nonsense") == (2, told)
+
+
+def test_long_ledgers_are_read_by_several_processes_with_the_same_result():
+    """Batches are joined as one pass would read them, also where a change lies at a border of two."""
+    lines = ledger(created(), *(completed(f"A#{n}.1") for n in range(2600)), Signed)
+    kept = witness(lines)
+    for spoil in (None, 1024, 2047):
+        shown = list(lines)
+        if spoil is not None:
+            shown[spoil] = shown[spoil].replace(b"2026", b"2027", 1)
+        alone, shared = (verify(shown, [kept], KEY_LINE, processes=count) for count in (1, 2))
+        assert alone == shared
+        assert alone.ok == (spoil is None)
