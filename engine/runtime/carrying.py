@@ -67,7 +67,7 @@ class Carrying:
             reap((), run=self.run)
             settings = policy_settings(self.project.settings)
             body: dict[str, Json] = {"recovered": list(self.notes), "settings": settings}
-            self.store.take_over(self.run, at=now, body=body)
+            self.store.take_over(self.run, at=now, body=body, seen=self.seen)
         return asyncio.run(self._serve())
 
     def _create(self, now: datetime) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import shutil
 import sqlite3
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ import pytest
 from engine.core.model import ElementCompleted, Event, Fact, JobCreated
 from engine.errors import IntegrityError
 from engine.runtime.engine import Engine
+from engine.store import Fenced
+from engine.workspaces import Base, Repository
 from tests.acceptance.conftest import Project, task
 
 
@@ -107,3 +110,21 @@ def test_the_newer_database_goes_on(stopped: Path, tmp_path: Path):
     root = tmp_path / "shop"
     shutil.copytree(stopped, root, symlinks=True)
     assert Engine.open(root).run_feature("shop").status == "completed"
+
+
+def test_a_run_that_another_engine_moved_on_meanwhile_is_not_taken_over(
+    stopped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    root = tmp_path / "shop"
+    shutil.copytree(stopped, root, symlinks=True)
+    prepare = Repository.prepare
+
+    def beside_another_engine(self: Repository, feature: str, run: str, base: str | None) -> Base:
+        prepared = prepare(self, feature, run, base)
+        with Engine.open(root).store() as store:  # what was prepared is old from here on
+            store.take_over(run, at=datetime.now(UTC))
+        return prepared
+
+    monkeypatch.setattr(Repository, "prepare", beside_another_engine)
+    with pytest.raises(Fenced, match="another engine has taken this run over"):
+        Engine.open(root).run_feature("shop")
