@@ -80,8 +80,9 @@ def test_every_rule_has_a_section_and_every_section_a_rule() -> None:
     assert set(sections()) == raised()
 
 
-def test_every_rule_has_a_bad_diagram() -> None:
+def test_every_rule_has_bad_and_good_diagrams() -> None:
     assert raised() - {example.rule for example in BAD} == WITHOUT_EXAMPLE
+    assert raised() - {example.rule for example in GOOD} == WITHOUT_EXAMPLE
 
 
 def test_a_section_says_how_severe_its_rule_is() -> None:
