@@ -55,7 +55,7 @@ def verify(
     with opened_run(project, run_id) as (store, run):
         notes = [text_of(path, "the checkpoint") for path in checkpoint or []]
         evidence = replace(_evidence(store, run, notes), **_repository(store, git), ref=ref)
-        report = audit(evidence, LEVELS[: LEVELS.index(level) + 1])
+        report = _settled(audit(evidence, LEVELS[: LEVELS.index(level) + 1]), store, run)
         report = replace(report, findings=(*report.findings, *_disagreements(store, run, report)))
     if as_json:
         out.as_json("ledger-verify", report.to_json())
@@ -158,6 +158,18 @@ def _evidence(store: Store, run: Run, notes: list[str]) -> Evidence:
         keys=[ensure_key(store.home).key_line(run.id)] if has_key else [],
         rotations=rotations(store.home),
         blob=_blob_reader(store),
+    )
+
+
+def _settled(report: Report, store: Store, run: Run) -> Report:
+    """Return the report without what git says of a run that has gone on while it was looked at."""
+    if "L4" not in report.levels or store.run(run.id).entries == run.entries:
+        return report
+    return replace(
+        report,
+        levels=tuple(level for level in report.levels if level != "L4"),
+        findings=tuple(finding for finding in report.findings if finding.level != "L4"),
+        left_out=(*report.left_out, "L4 was not looked at: the run went on meanwhile, try again"),
     )
 
 

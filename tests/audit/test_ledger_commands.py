@@ -9,7 +9,8 @@ import orjson
 import pytest
 from typer.testing import CliRunner
 
-from engine.audit import verify_folder
+from engine.audit import Finding, verify_folder
+from engine.audit import git as level_4
 from engine.cli.ledger import app
 from engine.core import model
 from engine.errors import UsageError
@@ -178,3 +179,20 @@ def test_a_project_without_runs_is_told_so(tmp_path):
     (tmp_path / ".engine").mkdir()
     with pytest.raises(UsageError, match="there are no runs here yet"):
         engine_ledger(tmp_path, "verify")
+
+
+def test_git_is_not_held_against_a_run_that_goes_on_meanwhile(project, monkeypatch):
+    """Its branch moves on as well; what is read is the ledger as it was."""
+
+    def go_on(repository, run, course, roots_at, ref):
+        with Store.open(project / ".engine" / "engine.db") as store:
+            store.take_over("two-2", at=AT)
+        return level_4.GitAudit(ref="r", merges=0, objects=0, findings=(Finding(0, "L4", "ahead"),))
+
+    monkeypatch.setattr("engine.audit.levels.audit_git", go_on)
+    (project / ".engine" / "vault.git").mkdir()
+    code, told = engine_ledger(project, "verify", "--json")
+    report = orjson.loads(told)
+    assert report["left_out"] == ["L4 was not looked at: the run went on meanwhile, try again"]
+    assert "L4" not in [*report["levels"], *(finding["level"] for finding in report["findings"])]
+    assert code == 5, "these runs have no definitions"
