@@ -7,6 +7,7 @@ barred, wrong, stuck, orphaned or unspoken.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
 import json
 import os
@@ -72,7 +73,8 @@ def _play(name: str, made: Nest, given: argparse.Namespace) -> Tally:
     if campaign.needs_root and not is_root():
         tally.counts["left out: needs root"] = 1
     else:
-        campaign.play(made, tally, _told(name, _rounds(campaign, given)))
+        with contextlib.suppress(KeyboardInterrupt):  # the table tells how far it came
+            campaign.play(made, tally, _told(name, _rounds(campaign, given)))
     tally.counts["seconds"] = round(time.monotonic() - started)
     return tally
 
