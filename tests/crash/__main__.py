@@ -7,16 +7,17 @@ barred, wrong, stuck, orphaned or unspoken.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import itertools
 import json
 import os
 import platform
+import signal
 import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Event
 
 from tests.crash import nursery, steps
 from tests.crash.campaigns import CAMPAIGNS, Campaign
@@ -33,6 +34,9 @@ def main(arguments: list[str] | None = None) -> int:
         print("this system does not announce system calls (Linux 5.5 or later)", file=sys.stderr)
         return 2
     nursery.prepare()
+    given.stop = Event()
+    for number in (signal.SIGINT, signal.SIGTERM):  # after this round, with the table so far
+        signal.signal(number, lambda *_: given.stop.set())
     with nest() as made:
         tallies = [_play(name, made, given) for name in given.campaigns or _default(given)]
         print(_table(tallies, _machine(made.folder)))
@@ -73,8 +77,7 @@ def _play(name: str, made: Nest, given: argparse.Namespace) -> Tally:
     if campaign.needs_root and not is_root():
         tally.counts["left out: needs root"] = 1
     else:
-        with contextlib.suppress(KeyboardInterrupt):  # the table tells how far it came
-            campaign.play(made, tally, _told(name, _rounds(campaign, given)))
+        campaign.play(made, tally, _told(name, _rounds(campaign, given), given.stop))
     tally.counts["seconds"] = round(time.monotonic() - started)
     return tally
 
@@ -88,8 +91,10 @@ def _rounds(campaign: Campaign, given: argparse.Namespace) -> Iterator[int]:
     return itertools.islice(numbers, count) if count else numbers
 
 
-def _told(name: str, rounds: Iterator[int]) -> Iterator[int]:
+def _told(name: str, rounds: Iterator[int], stop: Event) -> Iterator[int]:
     for number in rounds:
+        if stop.is_set():
+            return
         if number % 100 == 0:
             print(f"[{name}] round {number}", file=sys.stderr, flush=True)
         started = time.monotonic()

@@ -221,6 +221,8 @@ def _become_engine(
     code = 99
     try:
         os.setsid()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         os.chdir(root)
         os.environ.clear()
         os.environ.update({**ENVIRONMENT, "HOME": str(root.parent), **variables})
