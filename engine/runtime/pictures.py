@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -53,8 +54,9 @@ def _arguments(name: str, drawn: Path, made: Path, width: int, height: int) -> t
         return str(drawn), str(made)
     if name == "inkscape":
         return "--export-type=png", f"--export-filename={made}", str(drawn)
+    unboxed = ("--no-sandbox",) if os.geteuid() == 0 else ()  # the sandbox refuses to start as root
     return (
-        "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+        "--headless", *unboxed, "--disable-gpu", "--no-first-run", "--disable-background-networking",
         "--hide-scrollbars", f"--user-data-dir={made.parent}/profile", f"--window-size={width},{height}",
         f"--screenshot={made}", drawn.as_uri(),
     )  # fmt: skip

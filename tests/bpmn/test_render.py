@@ -230,6 +230,15 @@ def along(edge: Edge) -> Iterator[Point]:
             yield Point(x=a.x + (b.x - a.x) * step / steps, y=a.y + (b.y - a.y) * step / steps)
 
 
+@pytest.mark.parametrize("file", SHIPPED, ids=[file.stem for file in SHIPPED])
+def test_the_pictures_in_the_documentation_are_current(file: Path) -> None:
+    """`engine process render process/NAME.bpmn -o docs/pictures/NAME.svg` draws them anew."""
+    drawn = (ROOT / f"docs/pictures/{file.stem}.svg").read_text("utf-8")
+    assert (
+        drawn == f'<?xml version="1.0" encoding="UTF-8"?>\n{render(file.read_bytes(), str(file))}\n'
+    )
+
+
 # --- the command ------------------------------------------------------------------------------------------
 
 
