@@ -48,6 +48,7 @@ from engine.runtime.proof import Book, record_of
 
 MOST_CHANGES = 3
 MOST_COURSES = 300
+MOST_QUESTIONS = 400  #: to policies, about inputs that are edited to find out what helps
 MERGE_PACKAGE = "merge"
 NEVER_BEGUN = "the task was never begun"
 
@@ -215,6 +216,7 @@ class _Search:
         self._seqs: dict[tuple[InstanceId, str], int] = {}
         self._given: dict[tuple[InstanceId, str], tuple[VerdictRequested, Verdict]] = {}
         self._asked: dict[bytes, Verdict] = {}
+        self._questions = 0
         self.tried = 0
         self._index()
 
@@ -245,7 +247,9 @@ class _Search:
             if verified and verified[0]:  # from here on the record has nothing to say
                 return self._found("verified", verified)
             level = list(following.values())
-        return Nearest(outcome="none", reason=stuck or _NONE, tried=self.tried)
+        is_cut = self._questions > MOST_QUESTIONS or self.tried >= MOST_COURSES
+        reason = _CUT if is_cut and not stuck else stuck or _NONE
+        return Nearest(outcome="none", reason=reason, tried=self.tried)
 
     def _found(self, outcome: str, sets: list[_Set]) -> Nearest:
         plain = [changes for changes in sets if not any(c.kind == "cell" for c in changes)]
@@ -349,7 +353,10 @@ class _Search:
         return self._asked[key]
 
     def _denials(self, judged: Judged, seen: Json) -> set[tuple[str, str]]:
-        """Return (code, message) of each denial of the policy when it sees `seen`."""
+        """Return (code, message) of each denial of the policy when it sees `seen`; when too much was asked, one of ours."""
+        self._questions += 1
+        if self._questions > MOST_QUESTIONS:
+            return {("", "not asked any more")}
         verdict = self._decide(judged.request.package, seen, judged.at)
         if verdict.ruling not in (Ruling.PASS, Ruling.FAIL):
             return {("", "the policy has no answer")}
@@ -372,6 +379,10 @@ class _Search:
 
 
 _NONE = "no change of up to three recorded facts makes the recorded decisions come out as merged"
+_CUT = (
+    f"none was found within {MOST_COURSES} courses and {MOST_QUESTIONS} questions to policies; "
+    "there may be one"
+)
 _BEYOND = "then the task is verified; what the gates say about a candidate with it is not recorded"
 
 
