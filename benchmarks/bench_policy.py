@@ -22,6 +22,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from engine.core.model import Json, Ruling
+from engine.core.policy_values import rules_of
 from engine.policy import PolicySet, ServerSettings
 from engine.shipped import folder
 from tests.opa import free_port, opa_binary, start
@@ -35,6 +36,9 @@ def modules() -> dict[str, str]:
         path.name: path.read_text("utf-8")
         for path in sorted(folder("policies").glob("*.rego"))
         if not path.stem.endswith("_test")
+    } | {
+        path.name: rules_of(path.name, path.read_bytes())
+        for path in sorted(folder("policies").glob("*.yml"))
     }
 
 
@@ -46,16 +50,21 @@ def question() -> dict[str, Json]:
             "kind": "modified",
             "mode": "100644",
             "added_lines": [f"def function_{number}(value):", "    return value + 1"],
+            "tasks": ["a"],
         }
-        for number in range(8)
+        for number in range(2)
     ]
+    subject: dict[str, Json] = {
+        "old": "c" * 40,
+        "sources": [COMMIT],
+        "tree": TREE,
+        "commit": "d" * 40,
+    }
     return {
         "candidate": {
-            "old": "c" * 40,
-            "sources": [COMMIT],
-            "tree": TREE,
-            "commit": "d" * 40,
+            **subject,
             "clean": True,
+            "tasks": ["a"],
             "changed": changed,
             "undeclared": [],
             "patch_complete": True,
@@ -63,15 +72,38 @@ def question() -> dict[str, Json]:
         "gates": {
             "commit": "d" * 40,
             "result": "ok",
-            "results": [{"name": "tests", "result": "ok", "required": True, "commit": "d" * 40}],
+            "results": [
+                {
+                    "name": "tests",
+                    "result": "ok",
+                    "required": True,
+                    "commit": "d" * 40,
+                    "tier": "L0",
+                    "milliseconds": 900,
+                }
+            ],
         },
+        "verdicts": [
+            {"kind": kind, "verdict": "pass", "seq": number, "commit": "d" * 40}
+            for number, kind in enumerate(("conflict", "manifest", "budget", "validator"))
+        ],
+        "audit": {"entries": 40, "whole": True, "signed": 30, "reason": ""},
+        "evidence": [{"commit": COMMIT, "captured": True, "verified": True}],
         "tasks": [{"task": "a", "state": "verified", "commit": COMMIT}],
-        "tier": {"tier": "L0", "max_level": 1},
+        "owners": [{"task": "a", "files": {"create": ["src/"], "modify": []}}],
+        "tier": {"tier": "L0", "max_level": 1, "review": False},
+        "review": None,
+        "spent": {"tokens": 0, "cost_micros": 0},
         "settings": {
-            "security": {"level": "standard"},
+            "security": {"level": "standard", "network": None},
             "manifest": {"enforcement": "block"},
-            "gates": [{"name": "tests", "stage": "pre_merge", "tier": "L0"}],
+            "budgets": {"mode": "block", "cost_micros_per_run": None, "tokens_per_task": None},
+            "gates": [
+                {"name": "tests", "stage": "pre_merge", "tier": "L0", "enforcement": "block"}
+            ],
         },
+        "waivers": [],
+        "feature": "shop",
         "wave": 1,
     }
 

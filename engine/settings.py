@@ -102,8 +102,15 @@ class PolicySettings(_Section):
     )
 
 
+Network = Literal["none", "internal", "allowlist", "host"]
+
+
 class SecuritySettings(_Section):
     level: Literal["minimal", "standard", "strict"] = "standard"
+    network: Network | None = Field(
+        default=None,
+        description="The most that a worker may reach; without it host, and in strict projects nothing starts.",
+    )
 
 
 class HttpSettings(_Section):
@@ -141,6 +148,10 @@ class WaiverSettings(_Section):
 class WorkerSettings(_Section):
     command: Annotated[tuple[str, ...], Field(min_length=1)]
     env_allow: tuple[str, ...] = ()
+    network: Network = Field(
+        default="host",
+        description="What the command can reach, as you set it up; policies read it, a subprocess is not held to it.",
+    )
 
 
 class BudgetSettings(_Section):

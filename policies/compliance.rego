@@ -1,47 +1,101 @@
 # METADATA
-# title: Is the evidence complete?
+# title: Is the audit trail complete, untouched, and is all evidence there?
 # description: |
-#   Every gate result must be one of the three results, and `na` must say why.
-#   input: gates{results[{name, result, reason_code}]}, tasks[{task, state, commit}]
+#   Folded into `merge`; may be asked at a gateway of its own. Every gate result must be one of the three results, and `na` must
+#   say why; the chain of the run's ledger is whole and witnessed by a signed checkpoint; each source of the candidate was taken
+#   from its workspace and verified.
+#   input: gates{results[{name, result, reason_code}]}, tasks[{task, state, commit}], candidate{sources[]},
+#   audit{entries, whole, signed, reason}, evidence[{commit, captured, verified}]
 package compliance
 
 import data.shapes
+import data.waivers
 
 default allow := false
 
 allow if count(deny) == 0
 
 # METADATA
-# title: Results are missing
-deny contains {"code": "MISSING_FACT", "msg": "there are no gate results to look at", "path": "/gates/results"} if {
-	not results_are_known
+# title: What is found, less what valid waivers take away
+deny contains reason if some reason in waivers.left(findings)
+
+waived contains reason if some reason in waivers.taken(findings)
+
+# METADATA
+# title: A fact that the policy needs is missing
+findings contains {"code": "MISSING_FACT", "msg": sprintf("%s is not known", [path]), "path": path} if {
+	some path in {"/gates/results", "/tasks", "/candidate/sources", "/evidence"} - shapes.lists
 }
 
-results_are_known if is_array(input.gates.results)
+findings contains {"code": "MISSING_FACT", "msg": "/audit is not known", "path": "/audit"} if not audit_is_known
+
+audit_is_known if {
+	is_number(input.audit.entries)
+	is_number(input.audit.signed)
+	is_boolean(input.audit.whole)
+}
+
+# METADATA
+# title: The ledger of the run was altered
+findings contains {"code": "AUDIT_BROKEN", "msg": sprintf("the ledger of the run does not hold: %v", [shapes.told(input.audit, "reason", "nobody says why")]), "path": "/audit/whole"} if {
+	is_object(input.audit)
+	not input.audit.whole == true
+}
+
+# METADATA
+# title: No checkpoint witnesses the ledger, so that entries could be replaced unseen
+findings contains {"code": "AUDIT_UNSIGNED", "msg": "no signed checkpoint covers the ledger of the run", "path": "/audit/signed"} if {
+	is_object(input.audit)
+	not is_witnessed
+}
+
+is_witnessed if {
+	input.audit.signed > 0
+	input.audit.signed <= input.audit.entries
+}
 
 # METADATA
 # title: A result that is none of the three
-deny contains {"code": "UNKNOWN_RESULT", "msg": sprintf("gate %s ended with %v", [object.get(gate, "name", "without a name"), object.get(gate, "result", "nothing")]), "path": sprintf("/gates/results/%d", [index])} if {
-	some index, gate in shapes.items(input.gates.results)
-	not is_known(gate)
+findings contains {"code": "UNKNOWN_RESULT", "msg": sprintf("gate %v ended with %v", [shapes.told(gate, "name", "without a name"), shapes.told(gate, "result", "nothing")]), "path": sprintf("/gates/results/%d", [index])} if {
+	some index, gate in shapes.results
+	not index in known_results
 }
 
-is_known(gate) if gate.result in {"ok", "failed", "na"}
+known_results contains index if {
+	some index, gate in shapes.results
+	gate.result in {"ok", "failed", "na"}
+}
 
 # METADATA
 # title: Nothing is left out without a reason
-deny contains {"code": "UNEXPLAINED_NA", "msg": sprintf("gate %s does not say why it does not apply", [object.get(gate, "name", "without a name")]), "path": sprintf("/gates/results/%d", [index])} if {
-	some index, gate in shapes.items(input.gates.results)
+findings contains {"code": "UNEXPLAINED_NA", "msg": sprintf("gate %v does not say why it does not apply", [shapes.told(gate, "name", "without a name")]), "path": sprintf("/gates/results/%d", [index])} if {
+	some index, gate in shapes.results
 	gate.result == "na"
-	object.get(gate, "reason_code", "") == ""
+	shapes.told(gate, "reason_code", "") in {"", null}
 }
 
 # METADATA
 # title: A verified task without its commit
-deny contains {"code": "NO_EVIDENCE", "msg": sprintf("task %s is verified, but no commit is named", [object.get(task, "task", "without a name")]), "path": "/tasks"} if {
-	some task in shapes.items(input.tasks)
+findings contains {"code": "NO_EVIDENCE", "msg": sprintf("task %v is verified, but no commit is named", [shapes.told(task, "task", "without a name")]), "path": sprintf("/tasks/%d", [index])} if {
+	some index, task in shapes.tasks
 	task.state == "verified"
-	not names_commit(task)
+	not index in with_commit
 }
 
-names_commit(task) if is_string(task.commit)
+with_commit contains index if {
+	some index, task in shapes.tasks
+	is_string(task.commit)
+}
+
+# METADATA
+# title: A source whose work was not taken, or whose verification is not recorded
+findings contains {"code": "NO_EVIDENCE", "msg": sprintf("nothing in the ledger shows that commit %v was taken and verified", [source]), "path": sprintf("/candidate/sources/%d", [index])} if {
+	some index, source in shapes.sources
+	not source in proven
+}
+
+proven contains item.commit if {
+	some item in shapes.evidence
+	item.captured == true
+	item.verified == true
+}

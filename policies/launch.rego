@@ -3,10 +3,13 @@
 # description: |
 #   Asked before each attempt.
 #   input: task{id, tool, files{create, modify, read}, …}, selection{kind, plugin}, workspace{base, branch},
-#   attempt, spent{tokens, cost_micros}, settings, feature, waivers[]
+#   attempt, spent{tokens, cost_micros, task_tokens}, launchers{name: {network, variables[]}}, settings, feature, waivers[]
 package launch
 
+import data.budget
 import data.paths
+import data.performance
+import data.security
 import data.shapes
 import data.waivers
 
@@ -26,6 +29,12 @@ findings contains {"code": "MISSING_FACT", "msg": sprintf("nothing is known abou
 	some name in ["task", "selection", "workspace", "attempt", "settings"]
 	not input[name]
 }
+
+findings contains {"code": "MISSING_FACT", "msg": "the security level is not known", "path": "/settings/security/level"} if {
+	not level_is_known
+}
+
+level_is_known if input.settings.security.level in {"minimal", "standard", "strict"}
 
 findings contains {"code": "MISSING_FACT", "msg": sprintf("the files that the task wants to %s are no list", [kind]), "path": sprintf("/task/files/%s", [kind])} if {
 	some kind in {"create", "modify"} - known_files
@@ -59,12 +68,55 @@ findings contains {"code": "PROTECTED_PATH", "msg": sprintf("%s is protected (%s
 }
 
 # METADATA
-# title: The run has used up its budget
-findings contains {"code": "RUN_BUDGET", "msg": sprintf("the run has cost %d of %d micro-units", [input.spent.cost_micros, limit]), "path": "/spent/cost_micros"} if {
-	input.settings.budgets.mode == "block"
-	limit := input.settings.budgets.cost_micros_per_run
-	is_number(limit)
-	input.spent.cost_micros >= limit
+# title: What the budget and the limits of time deny is never launched
+findings contains reason if some reason in budget.findings
+
+findings contains reason if {
+	not performance.is_lenient
+	some reason in performance.findings
+}
+
+# METADATA
+# title: Nothing is known about how the worker would be started
+findings contains {"code": "MISSING_FACT", "msg": sprintf("it is not known how worker %v is started", [input.selection.plugin]), "path": "/launchers"} if {
+	input.selection.kind == "worker"
+	not launcher_is_known
+}
+
+launcher_is_known if {
+	is_string(launcher.network)
+	is_array(launcher.variables)
+}
+
+launcher := input.launchers[input.selection.plugin]
+
+# METADATA
+# title: The worker would reach more of the network than the project allows
+findings contains {"code": "NETWORK", "msg": sprintf("worker %v has network %v, allowed is %v", [input.selection.plugin, launcher.network, ceiling]), "path": "/launchers"} if {
+	input.selection.kind == "worker"
+	not network_is_allowed
+}
+
+network_is_allowed if networks[launcher.network] <= networks[ceiling]
+
+networks := {"none": 0, "internal": 1, "allowlist": 2, "host": 3}
+
+# METADATA
+# title: A strict project says what may be reached; elsewhere the host's network is usual
+default ceiling := "none"
+
+ceiling := input.settings.security.network if is_string(input.settings.security.network)
+
+ceiling := "host" if {
+	input.settings.security.network == null
+	input.settings.security.level in {"minimal", "standard"}
+}
+
+# METADATA
+# title: The worker would be given variables that it may not have
+findings contains reason if {
+	some name in shapes.items(launcher.variables)
+	some reason in security.variable(name, input.settings.security.level)
 }
 
 declared contains path if {

@@ -8,8 +8,11 @@ good := {
 	"workspace": {"base": "1", "branch": "engine/shop/a"},
 	"attempt": 1,
 	"spent": {"tokens": 0, "cost_micros": 0},
-	"settings": {"security": {"level": "standard"}, "budgets": {"mode": "block", "cost_micros_per_run": null}},
+	"launchers": {"shell": {"launcher": "subprocess", "network": "host", "variables": ["LANG"]}},
+	"settings": {"security": {"level": "standard", "network": null}, "budgets": {"mode": "block", "cost_micros_per_run": null}},
 }
+
+change(path, value) := json.patch(good, [{"op": "replace", "path": path, "value": value}])
 
 with_files(paths) := json.patch(good, [{"op": "replace", "path": "/task/files/create", "value": paths}])
 
@@ -36,6 +39,74 @@ test_ci_files_are_protected if codes(with_files([".github/workflows/x.yml"])) ==
 test_a_spent_budget_is_denied if {
 	codes(object.union(good, {
 		"spent": {"tokens": 0, "cost_micros": 5},
-		"settings": {"security": {"level": "standard"}, "budgets": {"mode": "block", "cost_micros_per_run": 5}},
+		"settings": {"budgets": {"cost_micros_per_run": 5}},
 	})) == {"RUN_BUDGET"}
+}
+
+test_every_missing_fact_is_denied if {
+	every name in ["task", "selection", "workspace", "attempt", "settings", "spent", "launchers"] {
+		"MISSING_FACT" in codes(object.remove(good, [name]))
+	}
+	every path in ["/task/files/create", "/task/files/modify", "/settings/security/level", "/launchers/shell/network", "/launchers/shell/variables"] {
+		"MISSING_FACT" in codes(change(path, null))
+	}
+}
+
+test_a_worker_of_which_nothing_is_known_is_denied if "MISSING_FACT" in codes(change("/selection/plugin", "other"))
+
+level(name, network) := json.patch(good, [
+	{"op": "replace", "path": "/settings/security/level", "value": name},
+	{"op": "replace", "path": "/settings/security/network", "value": network},
+])
+
+test_more_network_than_the_project_allows_is_denied if {
+	every network in ["none", "internal", "allowlist"] {
+		codes(level("standard", network)) == {"NETWORK"}
+		codes(level("minimal", network)) == {"NETWORK"}
+	}
+	codes(json.patch(level("standard", "internal"), [{"op": "replace", "path": "/launchers/shell/network", "value": "allowlist"}])) == {"NETWORK"}
+}
+
+test_a_strict_project_that_does_not_say_has_no_network if {
+	codes(level("strict", null)) == {"NETWORK"}
+	codes(level("strict", "host")) == set()
+}
+
+test_an_unknown_network_is_denied if {
+	codes(change("/launchers/shell/network", "wifi")) == {"NETWORK"}
+	codes(level("standard", "wifi")) == {"NETWORK"}
+}
+
+test_as_much_network_as_allowed_is_free if {
+	every network in ["none", "internal", "allowlist", "host"] {
+		launch.allow with input as json.patch(level("strict", network), [{"op": "replace", "path": "/launchers/shell/network", "value": network}])
+	}
+}
+
+test_a_variable_that_steers_programs_is_denied if codes(change("/launchers/shell/variables", ["LD_PRELOAD"])) == {"VARIABLE_FORBIDDEN"}
+
+test_a_plugin_has_no_launcher if {
+	launch.allow with input as json.patch(good, [
+		{"op": "replace", "path": "/selection", "value": {"kind": "plugin", "plugin": "git-inspector"}},
+		{"op": "replace", "path": "/launchers", "value": {}},
+	])
+}
+
+test_what_other_policies_find_is_denied if {
+	strict := level("strict", "host")
+	codes(json.patch(strict, [{"op": "add", "path": "/task/timeout_seconds", "value": 99999999}])) == {"TIMEOUT_TOO_LONG"}
+}
+
+test_a_waived_finding_is_said if {
+	waiver := {
+		"id": "W-1",
+		"scope": {"code": "PROTECTED_PATH", "feature": "shop", "task": "a", "path": "CLAUDE.md"},
+		"expires": "2026-01-08T00:00:00Z",
+		"request": {"by": "alice", "key": "1", "at": "2026-01-01T00:00:00Z"},
+		"approval": {"by": "bob", "key": "2", "at": "2026-01-01T00:00:00Z"},
+	}
+	asked := object.union(with_files(["CLAUDE.md"]), {"feature": "shop", "now": "2026-01-02T00:00:00Z", "waivers": [waiver]})
+	launch.allow with input as asked
+	said := launch.waived with input as asked
+	{reason.waiver | some reason in said} == {"W-1"}
 }

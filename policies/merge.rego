@@ -1,11 +1,17 @@
 # METADATA
 # title: May this candidate be merged?
 # description: |
-#   Asked for exactly one candidate, after its gates. The safety kernel asks for its own five verdicts besides.
+#   Asked for exactly one candidate, after its gates. The safety kernel asks for its own five verdicts besides, whatever is said here.
 #   input: candidate{old, sources[], tree, commit, clean, changed[], undeclared[]}, gates{commit, result, results[]},
-#   tasks[{task, state, commit}], tier{tier, max_level}, settings, wave, feature, waivers[]
+#   verdicts[{kind, verdict, commit, seq}], tasks[{task, state, commit}], tier{max_level, review}, review{commit, approved},
+#   owners[{task, files}], audit{entries, whole, signed}, evidence[{commit, captured, verified}], spent{tokens, cost_micros},
+#   settings, wave, feature, waivers[]
 package merge
 
+import data.budget
+import data.compliance
+import data.ownership
+import data.performance
 import data.security
 import data.shapes
 import data.waivers
@@ -28,18 +34,8 @@ findings contains {"code": "MISSING_FACT", "msg": sprintf("nothing is known abou
 }
 
 findings contains {"code": "MISSING_FACT", "msg": sprintf("%s is no list", [path]), "path": path} if {
-	some path in {"/candidate/undeclared", "/candidate/sources", "/gates/results", "/settings/gates", "/tasks"} - lists
+	some path in {"/candidate/sources", "/gates/results", "/settings/gates", "/tasks", "/verdicts"} - shapes.lists
 }
-
-lists contains "/candidate/undeclared" if is_array(input.candidate.undeclared)
-
-lists contains "/candidate/sources" if is_array(input.candidate.sources)
-
-lists contains "/gates/results" if is_array(input.gates.results)
-
-lists contains "/settings/gates" if is_array(input.settings.gates)
-
-lists contains "/tasks" if is_array(input.tasks)
 
 # METADATA
 # title: The candidate is no clean merge
@@ -52,7 +48,7 @@ clean if {
 	is_string(input.candidate.commit)
 	is_string(input.candidate.old)
 	is_string(input.candidate.tree)
-	count(shapes.items(input.candidate.sources)) > 0
+	count(shapes.sources) > 0
 }
 
 # METADATA
@@ -63,12 +59,12 @@ findings contains {"code": "OTHER_COMMIT", "msg": "the gates did not judge this 
 
 # METADATA
 # title: The gates did not pass
-findings contains {"code": "GATES", "msg": sprintf("the gates ended with %v", [object.get(input.gates, "result", "nothing")]), "path": "/gates/result"} if {
+findings contains {"code": "GATES", "msg": sprintf("the gates ended with %v", [shapes.told(input.gates, "result", "nothing")]), "path": "/gates/result"} if {
 	not input.gates.result == "ok"
 }
 
-findings contains {"code": "GATE", "msg": sprintf("required gate %s ended with %v", [object.get(gate, "name", "without a name"), object.get(gate, "result", "nothing")]), "path": sprintf("/gates/results/%d", [index])} if {
-	some index, gate in shapes.items(input.gates.results)
+findings contains {"code": "GATE", "msg": sprintf("required gate %v ended with %v", [shapes.told(gate, "name", "without a name"), shapes.told(gate, "result", "nothing")]), "path": sprintf("/gates/results/%d", [index])} if {
+	some index, gate in shapes.results
 	not gate.required == false
 	not gate_is_open(gate)
 }
@@ -77,34 +73,107 @@ gate_is_open(gate) if gate.result == "ok"
 
 # METADATA
 # title: A required gate of the configuration did not run
-findings contains {"code": "GATE_MISSING", "msg": sprintf("gate %s has no result for this commit", [object.get(gate, "name", "without a name")]), "path": "/gates/results"} if {
-	some gate in shapes.items(input.settings.gates)
+findings contains {"code": "GATE_MISSING", "msg": sprintf("gate %v has no result for this commit", [shapes.told(gate, "name", "without a name")]), "path": "/gates/results"} if {
+	some gate in shapes.gates
 	gate.stage == "pre_merge"
 	not has_result(gate)
 }
 
-has_result(gate) if gate.name in {result.name | some result in shapes.items(input.gates.results); result.commit == input.candidate.commit}
+has_result(gate) if gate.name in {result.name | some result in shapes.results; result.commit == input.candidate.commit}
 
 # METADATA
 # title: A source is not a verified task
 findings contains {"code": "UNVERIFIED", "msg": sprintf("commit %s is not the verified result of a task", [source]), "path": "/candidate/sources"} if {
-	some source in shapes.items(input.candidate.sources)
-	not source in {task.commit | some task in shapes.items(input.tasks); task.state == "verified"}
-}
-
-# METADATA
-# title: Undeclared writes where the manifest blocks
-findings contains {"code": "UNDECLARED_WRITE", "msg": sprintf("%s was written without being declared", [path]), "path": path} if {
-	input.settings.manifest.enforcement == "block"
-	some path in shapes.items(input.candidate.undeclared)
+	some source in shapes.sources
+	not source in {task.commit | some task in shapes.tasks; task.state == "verified"}
 }
 
 # METADATA
 # title: What the security policy denies is never merged
 findings contains reason if some reason in security.findings
 
-findings contains {"code": "NO_TIER", "msg": "no gate tier was decided", "path": "/tier/max_level"} if {
+# METADATA
+# title: Nor what the other policies deny
+findings contains reason if some reason in budget.findings
+
+findings contains reason if some reason in compliance.findings
+
+findings contains reason if some reason in ownership.findings
+
+findings contains reason if {
+	not performance.is_lenient
+	some reason in performance.findings
+}
+
+# METADATA
+# title: The safety kernel's verdicts about this very commit
+# description: Five open a merge. Four are recorded before the policy is asked; the fifth is its own answer.
+findings contains {"code": "VERDICT", "msg": sprintf("no recorded %s verdict passes this very commit", [kind]), "path": "/verdicts"} if {
+	some kind in {"conflict", "manifest", "budget", "validator"} - passed
+}
+
+# The id of a commit names its tree and its parents, so nothing else need be compared.
+
+# METADATA
+# title: The kinds whose last verdict about this very commit is pass, and nothing besides
+passed contains kind if {
+	some kind in {"conflict", "manifest", "budget", "validator"}
+	last := max([given.seq | some given in about_it; given.kind == kind])
+	said := {given.verdict | some given in about_it; given.kind == kind; given.seq == last}
+	said == {"pass"}
+}
+
+about_it := [given |
+	some given in shapes.verdicts
+	given.commit == input.candidate.commit
+]
+
+# METADATA
+# title: No gate tier was decided
+findings contains {"code": "NO_TIER", "msg": "no gate tier was decided", "path": "/tier"} if {
 	not tier_is_known
 }
 
-tier_is_known if is_number(input.tier.max_level)
+tier_is_known if {
+	input.tier.max_level in {0, 1, 2, 3, 4, 5}
+	is_boolean(input.tier.review)
+}
+
+# METADATA
+# title: A gate of the tier did not pass
+findings contains {"code": "TIER", "msg": sprintf("the tier asks for gate %v, which did not pass", [gate.name]), "path": "/gates/results"} if {
+	some index, gate in shapes.gates
+	gate.stage == "pre_merge"
+	gate.enforcement == "block"
+	not index in satisfied
+}
+
+satisfied contains index if {
+	some index, gate in shapes.gates
+	gate.name in passed_gates
+}
+
+satisfied contains index if {
+	some index, gate in shapes.gates
+	levels[gate.tier] > input.tier.max_level
+}
+
+passed_gates contains result.name if {
+	some result in shapes.results
+	result.result == "ok"
+	result.commit == input.candidate.commit
+}
+
+levels := {"L0": 0, "L1": 1, "L2": 2, "L3": 3, "L4": 4, "L5": 5}
+
+# METADATA
+# title: The tier asks for a review of this very commit
+findings contains {"code": "REVIEW", "msg": "the gate tier table asks for a review, and nobody has approved this very commit", "path": "/review"} if {
+	input.tier.review == true
+	not is_reviewed
+}
+
+is_reviewed if {
+	input.review.approved == true
+	input.review.commit == input.candidate.commit
+}

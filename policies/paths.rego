@@ -20,10 +20,10 @@ is_unsafe(path) if {
 
 # METADATA
 # title: Names of the classes that protect a path at a security level
-protected(path, level) := {class | some class in classes[level]; matches(path, class)}
-
-# One look at a name in small letters, or at many, spares the look for each class: whatever is protected holds one of these.
-hints := `claude|cursor|vscode|idea|aider|agents|gemini|mcp|github|\.ci/|gitlab|jenkins|azure|travis|pre-commit|\.gita|\.gitm|lock|go\.sum`
+protected(path, level) := {class |
+	some class in classes[level]
+	regex.match(patterns[class], lower(path))
+}
 
 classes := {
 	"minimal": set(),
@@ -31,30 +31,21 @@ classes := {
 	"strict": {"agent configuration", "continuous integration", "git control files", "lock files"},
 }
 
-matches(path, "agent configuration") if {
-	some part in split(lower(path), "/")
-	part in {".claude", ".cursor", ".vscode", ".idea", ".aider.conf.yml", "claude.md", "agents.md", "gemini.md", ".cursorrules", ".mcp.json"}
+# METADATA
+# title: What a class is, on the path in small letters
+patterns := {
+	"agent configuration": `(^|/)(\.claude|\.cursor|\.vscode|\.idea|\.aider\.conf\.yml|claude\.md|agents\.md|gemini\.md|\.cursorrules|\.mcp\.json)(/|$)`,
+	"continuous integration": `^(\.github/|\.ci/|\.circleci/|\.gitlab-ci\.yml$|jenkinsfile$|azure-pipelines\.yml$|\.travis\.yml$|\.pre-commit-config\.yaml$)`,
+	"git control files": `(^|/)(\.gitattributes|\.gitmodules|\.lfsconfig)(/|$)`,
+	"lock files": `(^|/)(package-lock\.json|yarn\.lock|pnpm-lock\.yaml|poetry\.lock|pdm\.lock|uv\.lock|cargo\.lock|go\.sum|composer\.lock|gemfile\.lock|requirements\.lock)$`,
 }
 
-matches(path, "continuous integration") if startswith(lower(path), ".github/")
-
-matches(path, "continuous integration") if startswith(lower(path), ".ci/")
-
-matches(path, "continuous integration") if lower(path) in {".gitlab-ci.yml", "jenkinsfile", "azure-pipelines.yml", ".travis.yml", ".pre-commit-config.yaml"}
-
-matches(path, "git control files") if {
-	some part in split(lower(path), "/")
-	part in {".gitattributes", ".gitmodules"}
-}
-
-matches(path, "lock files") if {
-	parts := split(lower(path), "/")
-	parts[count(parts) - 1] in {"package-lock.json", "yarn.lock", "pnpm-lock.yaml", "poetry.lock", "uv.lock", "cargo.lock", "go.sum", "requirements.lock"}
-}
+# One look, also at many paths on lines of their own, spares the look at each class: whatever is protected holds one of these.
+hints := `(?m)(^|/)\.|\.md(/|$)|jenkinsfile|azure-pipelines|\.lock$|lock\.|go\.sum$`
 
 # METADATA
 # title: Files whose text agents take as instructions
-is_read_by_agents(path) if matches(path, "agent configuration")
+is_read_by_agents(path) if regex.match(patterns["agent configuration"], lower(path))
 
 is_read_by_agents(path) if {
 	some ending in [".md", ".mdc", ".prompt", ".txt", ".rst"]

@@ -50,12 +50,12 @@ findings contains {"code": "EMPTY_PLAN", "msg": "the plan has no tasks", "path":
 
 has_tasks if {
 	some wave in shapes.items(input.waves)
-	count(wave.tasks) > 0
+	count(shapes.items(wave.tasks)) > 0
 }
 
 # METADATA
 # title: A task that cannot be verified is never done
-findings contains {"code": "NO_VERIFICATION", "msg": sprintf("task %s names no verification command", [object.get(task, "id", "without an id")]), "path": sprintf("/waves/%d", [wave.number])} if {
+findings contains {"code": "NO_VERIFICATION", "msg": sprintf("task %v names no verification command", [shapes.told(task, "id", "without an id")]), "path": sprintf("/waves/%d", [wave.number])} if {
 	some wave in shapes.items(input.waves)
 	some task in shapes.items(wave.tasks)
 	not task.verification.command
@@ -72,5 +72,14 @@ findings contains {"code": "NOT_APPROVED", "msg": "the task graph is not marked 
 # title: Security gates cannot be left out in strict projects
 findings contains {"code": "NO_GATES", "msg": "a strict project needs at least one gate before the merge", "path": "/settings/gates"} if {
 	input.settings.security.level == "strict"
-	count([gate | some gate in shapes.items(input.settings.gates); gate.stage == "pre_merge"; gate.enforcement == "block"]) == 0
+	count([gate | some gate in shapes.gates; gate.stage == "pre_merge"; gate.enforcement == "block"]) == 0
 }
+
+# METADATA
+# title: A strict project says what its workers may reach
+findings contains {"code": "NETWORK_UNDECIDED", "msg": "a strict project says in security.network what workers may reach: none, internal, allowlist or host", "path": "/settings/security/network"} if {
+	input.settings.security.level == "strict"
+	not network_is_decided
+}
+
+network_is_decided if input.settings.security.network in {"none", "internal", "allowlist", "host"}

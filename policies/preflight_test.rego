@@ -25,5 +25,38 @@ test_a_task_without_verification_is_denied if {
 
 test_strict_projects_need_approval_and_a_gate if {
 	strict := object.union(good, {"settings": {"security": {"level": "strict"}, "gates": []}})
-	codes(strict) == {"NOT_APPROVED", "NO_GATES"}
+	codes(strict) == {"NOT_APPROVED", "NO_GATES", "NETWORK_UNDECIDED"}
+}
+
+test_what_is_no_list_is_a_missing_fact if {
+	every input_ in [object.union(good, {"waves": null}), object.union(good, {"waves": [{"number": 1, "tasks": null}]}), object.union(good, {"settings": {"gates": null}})] {
+		"MISSING_FACT" in codes(input_)
+	}
+}
+
+test_a_strict_project_that_says_all_may_start if {
+	gates := [{"name": "tests", "stage": "pre_merge", "enforcement": "block"}]
+	preflight.allow with input as object.union(good, {
+		"plan": {"approved": true},
+		"settings": {"security": {"level": "strict", "network": "host"}, "gates": gates},
+	})
+}
+
+test_an_approval_may_be_waived if {
+	waiver := {
+		"id": "W-1",
+		"scope": {"code": "NOT_APPROVED", "feature": "shop", "task": null, "path": null},
+		"expires": "2026-01-03T00:00:00Z",
+		"request": {"by": "alice", "key": "1", "at": "2026-01-01T00:00:00Z"},
+		"approval": {"by": "bob", "key": "2", "at": "2026-01-01T00:00:00Z"},
+	}
+	gates := [{"name": "tests", "stage": "pre_merge", "enforcement": "block"}]
+	asked := object.union(good, {
+		"settings": {"security": {"level": "strict", "network": "host"}, "gates": gates},
+		"now": "2026-01-02T00:00:00Z",
+		"waivers": [waiver],
+	})
+	preflight.allow with input as asked
+	said := preflight.waived with input as asked
+	{reason.code | some reason in said} == {"NOT_APPROVED"}
 }

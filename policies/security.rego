@@ -1,7 +1,7 @@
 # METADATA
 # title: Is the change free of what must never be merged?
 # description: |
-#   Folded into `merge`; may be asked at a gateway of its own.
+#   Folded into `merge`; may be asked at a gateway of its own. `launch` asks it about variables.
 #   input: candidate{changed[{path, kind, mode, added_lines[]}], patch_complete}, settings{security{level}}
 package security
 
@@ -27,22 +27,24 @@ findings contains {"code": "MISSING_FACT", "msg": "the changed files are not kno
 
 changes_are_known if is_array(input.candidate.changed)
 
-changed contains change if {
-	some change in shapes.items(input.candidate.changed)
-	is_readable(change)
-}
-
-is_readable(change) if {
+changed := [change |
+	some change in shapes.changed
 	is_string(change.path)
 	is_string(change.mode)
 	is_array(change.added_lines)
-	every line in change.added_lines {
-		is_string(line)
-	}
-}
+]
+
+# METADATA
+# title: What is added to each of the changed files, in their order, in one piece
+texts := [concat("\n", change.added_lines) | some change in changed]
+
+# One look at everything spares the look at each file: most changes hold nothing that any rule looks for.
+everything := concat("\n", texts)
+
+names := concat("\n", [change.path | some change in changed])
 
 findings contains {"code": "MISSING_FACT", "msg": "what was changed in a file is not known", "path": "/candidate/changed"} if {
-	count(changed) != count({change | some change in shapes.items(input.candidate.changed)})
+	count(changed) != count(shapes.changed)
 }
 
 findings contains {"code": "MISSING_FACT", "msg": "the security level is not known", "path": "/settings/security/level"} if {
@@ -61,15 +63,13 @@ findings contains {"code": "DIFF_TOO_LARGE", "msg": "the difference was cut, so 
 # METADATA
 # title: A secret stands in the change
 findings contains {"code": "SECRET", "msg": sprintf("line %d of what is added looks like %s", [index + 1, kind]), "path": change.path} if {
-	regex.match(hints, added)
-	some change in changed
-	regex.match(hints, concat("\n", change.added_lines))
+	regex.match(hints, everything)
+	some at, text in texts
+	regex.match(hints, text)
+	change := changed[at]
 	some index, line in change.added_lines
 	some kind in secret_kinds(line)
 }
-
-# One look at all that is added, and at all names, spares the look at each file.
-added := concat("\n", [line | some change in changed; some line in change.added_lines])
 
 # One look at all lines of a file spares the look at each: whatever a detector finds holds one of these.
 hints := `\[redacted:|AKIA|ASIA|gh[pousr]_|PRIVATE KEY|xox[abprs]-|sk-|glpat-|npm_|pypi-|AIza|[rs]k_|eyJ|://`
@@ -77,9 +77,8 @@ hints := `\[redacted:|AKIA|ASIA|gh[pousr]_|PRIVATE KEY|xox[abprs]-|sk-|glpat-|np
 # METADATA
 # title: A secret stands in the name of a file
 findings contains {"code": "SECRET_NAME", "msg": sprintf("the name of a file looks like %s", [kind]), "path": "/candidate/changed"} if {
-	regex.match(hints, concat("\n", [change.path | some change in changed]))
+	regex.match(hints, names)
 	some change in changed
-	regex.match(hints, change.path)
 	some kind in secret_kinds(change.path)
 }
 
@@ -113,7 +112,7 @@ detectors := {
 # METADATA
 # title: A protected file was changed
 findings contains {"code": "PROTECTED_PATH", "msg": sprintf("%s is protected (%s)", [change.path, class]), "path": change.path} if {
-	regex.match(paths.hints, lower(concat("\n", [change.path | some change in changed])))
+	regex.match(paths.hints, lower(names))
 	some change in changed
 	some class in paths.protected(change.path, input.settings.security.level)
 }
@@ -135,9 +134,10 @@ findings contains {"code": "SYMLINK", "msg": sprintf("%s is a symbolic link", [c
 # title: Direction marks can hide what a line says
 findings contains {"code": "BIDI", "msg": sprintf("line %d of what is added holds direction marks", [index + 1]), "path": change.path} if {
 	not input.settings.security.level == "minimal"
-	regex.match("[\u202a-\u202e\u2066-\u2069]", added)
-	some change in changed
-	regex.match("[\u202a-\u202e\u2066-\u2069]", concat("\n", change.added_lines))
+	regex.match("[\u202a-\u202e\u2066-\u2069]", everything)
+	some at, text in texts
+	regex.match("[\u202a-\u202e\u2066-\u2069]", text)
+	change := changed[at]
 	some index, line in change.added_lines
 	regex.match("[\u202a-\u202e\u2066-\u2069]", line)
 }
@@ -146,9 +146,10 @@ findings contains {"code": "BIDI", "msg": sprintf("line %d of what is added hold
 # title: Characters that nobody sees, in files that agents read as instructions
 findings contains {"code": "HIDDEN_TEXT", "msg": sprintf("line %d of what is added holds characters that are not shown", [index + 1]), "path": change.path} if {
 	not input.settings.security.level == "minimal"
-	regex.match(`[^\x00-\x7f]`, added)
-	some change in changed
-	regex.match(`[^\x00-\x7f]`, concat("\n", change.added_lines))
+	regex.match(`[^\x00-\x7f]`, everything)
+	some at, text in texts
+	regex.match(`[^\x00-\x7f]`, text)
+	change := changed[at]
 	paths.is_read_by_agents(change.path)
 	some index, line in change.added_lines
 	regex.match(`[\x{ad}\x{200b}-\x{200f}\x{2060}-\x{2064}\x{feff}\x{e0000}-\x{e007f}]`, line)
@@ -169,9 +170,10 @@ findings contains {"code": "NON_ASCII", "msg": sprintf("line %d of what is added
 # description: Editors and agents fetch what `$schema` names; the list of hosts is part of the bundle.
 findings contains {"code": "SCHEMA_HOST", "msg": sprintf("$schema names host %s", [host]), "path": change.path} if {
 	not input.settings.security.level == "minimal"
-	contains(added, "$schema")
-	some change in changed
-	contains(concat("\n", change.added_lines), "$schema")
+	contains(everything, "$schema")
+	some at, text in texts
+	contains(text, "$schema")
+	change := changed[at]
 	some line in change.added_lines
 	some found in regex.find_all_string_submatch_n(`\$schema["']?\s*[:=]\s*["']?[a-zA-Z]+://([^/"'\s]*)`, line, -1)
 	host := lower(found[1])
@@ -179,3 +181,51 @@ findings contains {"code": "SCHEMA_HOST", "msg": sprintf("$schema names host %s"
 }
 
 schema_hosts := {"json-schema.org", "www.json-schema.org", "json.schemastore.org", "schemas.zeebe.io"}
+
+# METADATA
+# title: What a variable of the environment must not do to a worker
+# description: |
+#   Findings about one name of a worker's `env_allow`; a name that ends in `*` stands for every name that begins so. Variables that
+#   make programs load code or change what git and the engine do are never handed on; in strict projects neither is what looks like
+#   a credential, but for those on the list.
+variable(name, level) := {finding |
+	some code in variable_codes[level]
+	is_variable(code, upper(name))
+	finding := {"code": code, "msg": sprintf("variable %s %s", [name, variable_reasons[code]]), "path": sprintf("/launchers/%s", [name])}
+}
+
+variable_codes := {"minimal": [], "standard": ["VARIABLE_FORBIDDEN"], "strict": ["VARIABLE_FORBIDDEN", "VARIABLE_SECRET"]}
+
+variable_reasons := {
+	"VARIABLE_FORBIDDEN": "changes which code programs load, or what git and the engine do",
+	"VARIABLE_SECRET": "looks like a credential, or stands for names that nobody has seen",
+}
+
+is_variable("VARIABLE_FORBIDDEN", name) if {
+	some prefix in steering_prefixes
+	startswith(name, prefix)
+}
+
+is_variable("VARIABLE_FORBIDDEN", name) if name in steering_names
+
+is_variable("VARIABLE_FORBIDDEN", name) if {
+	endswith(name, "*")
+	some steering in steering_prefixes | steering_names
+	startswith(steering, trim_suffix(name, "*"))
+}
+
+is_variable("VARIABLE_SECRET", name) if {
+	regex.match(`TOKEN|SECRET|PASSW|CREDENTIAL|PRIVATE|_KEY|APIKEY|AUTH|COOKIE`, name)
+	not name in known_credentials
+}
+
+is_variable("VARIABLE_SECRET", name) if endswith(name, "*")
+
+steering_prefixes := {"LD_", "DYLD_", "GIT_", "ENGINE_"}
+
+steering_names := {"BASH_ENV", "ENV", "PYTHONSTARTUP", "PYTHONPATH", "PYTHONHOME", "NODE_OPTIONS", "PERL5OPT", "PERL5LIB", "RUBYOPT", "JAVA_TOOL_OPTIONS"}
+
+# METADATA
+# title: Credentials that workers of strict projects may have
+# description: The list is part of the bundle, so a configuration cannot write itself an exception.
+known_credentials := {"ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY"}

@@ -98,3 +98,39 @@ test_a_redacted_variable_is_found if codes(with_line("x = [redacted:SERVICE_TOKE
 test_a_cut_difference_is_denied_at_strict if {
 	codes(json.patch(at_level("strict", "a.py", "x"), [{"op": "replace", "path": "/candidate/patch_complete", "value": false}])) == {"DIFF_TOO_LARGE"}
 }
+
+found(name, level) := {finding.code | some finding in security.variable(name, level)}
+
+test_variables_that_steer_programs_are_found if {
+	every name in ["LD_PRELOAD", "DYLD_INSERT_LIBRARIES", "GIT_SSH_COMMAND", "ENGINE_WAIVER_KEY", "BASH_ENV", "PYTHONPATH", "NODE_OPTIONS", "ld_preload"] {
+		found(name, "standard") == {"VARIABLE_FORBIDDEN"}
+		"VARIABLE_FORBIDDEN" in found(name, "strict")
+		found(name, "minimal") == set()
+	}
+}
+
+test_a_pattern_that_lets_them_through_is_found if {
+	every name in ["LD_*", "GI*", "E*", "PYTHON*"] {
+		found(name, "standard") == {"VARIABLE_FORBIDDEN"}
+	}
+}
+
+test_credentials_are_found_at_strict_only if {
+	every name in ["DEPLOY_TOKEN", "db_password", "AWS_SECRET_ACCESS_KEY", "SSH_AUTH_SOCK", "AWS_*"] {
+		found(name, "strict") == {"VARIABLE_SECRET"}
+		found(name, "standard") == set()
+	}
+}
+
+test_known_credentials_and_plain_names_are_free if {
+	every name in ["ANTHROPIC_API_KEY", "LANG", "TERM", "HOME"] {
+		found(name, "strict") == set()
+	}
+}
+
+test_a_change_that_cannot_be_read_is_denied if {
+	every key in ["path", "mode", "added_lines"] {
+		"MISSING_FACT" in codes(with_change(key, null))
+	}
+	"MISSING_FACT" in codes({"settings": {"security": {"level": "standard"}}, "candidate": {"changed": ["x"]}})
+}

@@ -8,3 +8,52 @@ package shapes
 # METADATA
 # title: The list itself; undefined for anything else
 items(value) := value if is_array(value)
+
+# METADATA
+# title: A member for a sentence, or what to say when there is none
+told(value, key, otherwise) := held if {
+	is_object(value)
+	held := value[key]
+}
+
+else := otherwise
+
+# METADATA
+# title: The facts that are lists; each undefined when it is none
+changed := input.candidate.changed if is_array(input.candidate.changed)
+
+evidence := input.evidence if is_array(input.evidence)
+
+gates := input.settings.gates if is_array(input.settings.gates)
+
+owners := input.owners if is_array(input.owners)
+
+results := input.gates.results if is_array(input.gates.results)
+
+sources := input.candidate.sources if is_array(input.candidate.sources)
+
+tasks := input.tasks if is_array(input.tasks)
+
+undeclared := input.candidate.undeclared if is_array(input.candidate.undeclared)
+
+verdicts := input.verdicts if is_array(input.verdicts)
+
+# METADATA
+# title: Their places, of those that are there
+lists contains "/candidate/changed" if changed
+
+lists contains "/evidence" if evidence
+
+lists contains "/settings/gates" if gates
+
+lists contains "/owners" if owners
+
+lists contains "/gates/results" if results
+
+lists contains "/candidate/sources" if sources
+
+lists contains "/tasks" if tasks
+
+lists contains "/candidate/undeclared" if undeclared
+
+lists contains "/verdicts" if verdicts

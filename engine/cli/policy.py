@@ -299,7 +299,8 @@ def _modules(project: Path, folder: Path | None, *, tests: bool = False) -> dict
     if not kept:
         raise UsageError("there are no policies", where=str(folder), expected="*.rego files")
     try:
-        return {file.relative_to(folder).as_posix(): file.read_text("utf-8") for file in kept}
+        texts = {file.relative_to(folder).as_posix(): file.read_text("utf-8") for file in kept}
+        return texts | _values(folder)
     except UnicodeDecodeError as error:
         raise UsageError("a policy is not UTF-8", where=str(folder), got=str(error)) from error
 
@@ -325,6 +326,18 @@ def _server(project: Path, url: str | None) -> ServerSettings | None:
         token=os.environ.get(policy.token_env, "") if policy.token_env else "",
         ca_file=policy.ca_file,
     )
+
+
+def _values(folder: Path) -> dict[str, str]:
+    """Return the rules that files of values beside the policies stand for."""
+    from engine.core.policy_values import ENDINGS, rules_of
+
+    found = [file for ending in ENDINGS for file in sorted(folder.rglob(f"*{ending}"))]
+    return {
+        name: rules_of(name, file.read_bytes())
+        for file in found
+        for name in [file.relative_to(folder).as_posix()]
+    }
 
 
 def _time(given: Any) -> datetime:  # Any: JSON given by a person

@@ -83,7 +83,7 @@ def add(
     now = datetime.now(UTC)
     person = waivers.person(key_file or default_key_file(), engine.project.root)
     made = waivers.draft(_scope(scope), reason, _time(expires, now), person, now)
-    _refuse_useless(engine, made, now, besides="WAIVER_UNAPPROVED")
+    _refuse_useless(_Judge(engine), made, now, besides="WAIVER_UNAPPROVED")
     waivers.write(made)
     _tell(
         engine,
@@ -106,7 +106,7 @@ def approve(
     now = datetime.now(UTC)
     person = waivers.person(key_file or default_key_file(), engine.project.root)
     made = waivers.approved(waivers.find(name), person, now)
-    _refuse_useless(engine, made, now)
+    _refuse_useless(_Judge(engine), made, now)
     waivers.write(made)
     _tell(engine, made, as_json, f"{made.id} is approved until {made.document['expires']}")
     return 0
@@ -137,7 +137,8 @@ def list_(project: ProjectFolder = HERE, as_json: AsJson = False) -> int:
     """List every waiver with its state: active, waiting, expired, revoked or refused, and why."""
     engine = open_engine(project)
     now = datetime.now(UTC)
-    told = [_record(engine, waiver, now) for waiver in _waivers(engine).read()]
+    judge = _Judge(engine)
+    told = [_record(judge, waiver, now) for waiver in _waivers(engine).read()]
     if as_json:
         show.as_json("waivers", {"waivers": told})
         return 0
@@ -209,27 +210,28 @@ def _time(text: str, now: datetime) -> datetime:
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at
 
 
-def _verdict(engine: Engine, waiver: Waiver, now: datetime) -> Verdict:
-    """Return what the project's policy `waivers` says of one waiver, on the embedded engine."""
-    from engine.policy import PolicySet
-    from engine.runtime.forms import policy_settings
-    from engine.shipped import definition_files
+class _Judge:
+    """The project's policy `waivers`, on the embedded engine: what it says here is advice, gateways ask again."""
 
-    files = definition_files(engine.bundle_root())
-    modules = {path: text.decode("utf-8") for path, text in files.items() if path.endswith(".rego")}
-    asked: dict[str, Any] = {  # Any: JSON
-        "waivers": [waiver.fact()],
-        "feature": waiver.document["scope"]["feature"],
-        "settings": policy_settings(engine.settings),
-    }
-    return PolicySet.load(modules).decide("waivers", asked, now)
+    def __init__(self, engine: Engine) -> None:
+        from engine.policy import PolicySet
+        from engine.runtime.forms import policy_settings
+
+        self._policies = PolicySet.load(engine.definitions().policies)
+        self._settings = policy_settings(engine.settings)
+
+    def verdict(self, waiver: Waiver, now: datetime) -> Verdict:
+        """Return what it says of one waiver."""
+        feature = waiver.document["scope"]["feature"]
+        asked: dict[str, Any] = {"waivers": [waiver.fact()], "feature": feature}  # Any: JSON
+        return self._policies.decide("waivers", {**asked, "settings": self._settings}, now)
 
 
-def _refuse_useless(engine: Engine, waiver: Waiver, now: datetime, besides: str = "") -> None:
+def _refuse_useless(judge: _Judge, waiver: Waiver, now: datetime, besides: str = "") -> None:
     """Raise UsageError for a waiver that could never count, so that nobody trusts in it."""
     from engine.errors import UsageError
 
-    verdict = _verdict(engine, waiver, now)
+    verdict = judge.verdict(waiver, now)
     faults = [reason for reason in verdict.reasons if reason.code != besides]
     if faults or verdict.ruling not in ("pass", "fail"):
         raise UsageError(
@@ -240,7 +242,7 @@ def _refuse_useless(engine: Engine, waiver: Waiver, now: datetime, besides: str 
         )
 
 
-def _record(engine: Engine, waiver: Waiver, now: datetime) -> dict[str, Any]:  # Any: JSON
+def _record(judge: _Judge, waiver: Waiver, now: datetime) -> dict[str, Any]:  # Any: JSON
     document = waiver.document
     state, problem = "active", waiver.problem
     if problem:
@@ -248,7 +250,7 @@ def _record(engine: Engine, waiver: Waiver, now: datetime) -> dict[str, Any]:  #
             "revoked" if "revocation" in document and problem.startswith("revoked") else "refused"
         )
     else:
-        verdict = _verdict(engine, waiver, now)
+        verdict = judge.verdict(waiver, now)
         codes = {reason.code for reason in verdict.reasons}
         problem = "; ".join(reason.message for reason in verdict.reasons)
         if verdict.ruling != "pass":
@@ -269,6 +271,6 @@ def _record(engine: Engine, waiver: Waiver, now: datetime) -> dict[str, Any]:  #
 
 def _tell(engine: Engine, waiver: Waiver, as_json: bool, text: str) -> None:
     if as_json:
-        show.as_json("waiver", _record(engine, waiver, datetime.now(UTC)))
+        show.as_json("waiver", _record(_Judge(engine), waiver, datetime.now(UTC)))
     else:
         show.line(show.plain(text))

@@ -29,6 +29,7 @@ from engine.bpmn.model import (
 from engine.core.compiled import CompiledProcess, compile_process
 from engine.core.messages import Door, Doors
 from engine.core.model import Json, Variables
+from engine.core.policy_values import ENDINGS, rules_of
 from engine.decisions import DecisionModel, Outcome
 from engine.errors import DefinitionError
 from engine.feel import FeelError, evaluate
@@ -236,6 +237,11 @@ def _policies(files: Mapping[str, bytes], findings: list[Finding]) -> dict[str, 
         except UnicodeDecodeError:
             message = "expected Rego as UTF-8 text, but got other bytes"
             findings.append(_finding(path, 1, "invalid-policy", path, message))
+    for path in [path for ending in ENDINGS for path in _with_ending(files, ending)]:
+        try:
+            policies[path] = rules_of(path, files[path])
+        except DefinitionError as error:
+            findings.extend(_findings_of(error, path, "invalid-policy"))
     return policies
 
 

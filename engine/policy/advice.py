@@ -31,6 +31,8 @@ def advice(modules: Sequence[Module]) -> list[Finding]:
 
 def _package_name(module: Module) -> Iterator[Finding]:
     stem = module.file.rpartition("/")[2].removesuffix(".rego")
+    if module.file.endswith((".yml", ".yaml")):
+        return  # values beside the policies, under the name of their file
     if module.package.rpartition(".")[2] != stem:
         yield _finding(
             module,

@@ -25,6 +25,7 @@ from engine.core.safety import (
 )
 from engine.errors import ContractError
 from engine.ledger import Draft, EntryType, note
+from engine.runtime.auditing import Auditor
 from engine.runtime.conductor import Clock
 from engine.runtime.forms import (
     body_of,
@@ -57,6 +58,7 @@ class Delivery(TaskWorld):
     ) -> None:
         super().__init__(site, recorder, clock, repository, base)
         self._published = asyncio.Lock()
+        self._auditor = Auditor(recorder.store, self.run)
 
     async def build_candidate(
         self, job: Job, sources: Sequence[Variables], wave: Variables
@@ -189,6 +191,33 @@ class Delivery(TaskWorld):
             "reasons": blocking,
             "results": results,
             "waivers": await self._waivers(),
+            **(await self._proof_of(commit) if stage == "pre_merge" else {}),
+        }
+
+    async def _proof_of(self, commit: str) -> dict[str, Json]:
+        """Return what the ledger holds about a candidate: {verdicts, evidence, audit}, for policies to read."""
+        verified = self._verified()
+        about = [item for item in self._evidence() if item.subject.commit == commit]
+        sources = about[0].subject.sources if about else ()
+        return {
+            "verdicts": [
+                {
+                    "kind": item.kind,
+                    "verdict": item.verdict,
+                    "commit": commit,
+                    "seq": item.seq,
+                }
+                for item in about
+            ],
+            "evidence": [
+                {
+                    "commit": source,
+                    "captured": source in self._snapshots,
+                    "verified": source in verified,
+                }
+                for source in sources
+            ],
+            "audit": await self._in_thread(self._auditor.look),
         }
 
     async def _gate(

@@ -18,7 +18,7 @@ OUTPUT_TAIL_BYTES = 8 * 1024
 def policy_settings(settings: Settings) -> Variables:
     """Return the part of the settings that tables and policies see; a fact of the run."""
     return {
-        "security": {"level": settings.security.level},
+        "security": {"level": settings.security.level, "network": settings.security.network},
         "manifest": {"enforcement": settings.manifest.enforcement},
         "budgets": {
             "tokens_per_task": settings.budgets.tokens_per_task,
@@ -40,6 +40,19 @@ def policy_settings(settings: Settings) -> Variables:
         ],
         "promote": settings.run.promote,
     }
+
+
+def launchers(settings: Settings) -> dict[str, Json]:
+    """Return how each worker would be started: what it can reach, and the variables that it is given."""
+    known: dict[str, Json] = {
+        name: {
+            "launcher": "subprocess",
+            "network": worker.network,
+            "variables": list(worker.env_allow),
+        }
+        for name, worker in settings.workers.items()
+    }
+    return {"shell": {"launcher": "subprocess", "network": "host", "variables": []}, **known}
 
 
 def program_result(outcome: ProgramOutcome) -> dict[str, Json]:

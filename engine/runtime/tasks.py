@@ -19,6 +19,7 @@ from engine.runtime.forms import (
     captured,
     contexts,
     ended_tasks,
+    launchers,
     no_work,
     snapshot_of,
     snapshot_problem,
@@ -98,7 +99,7 @@ class TaskWorld(GeneralWorld):
     # ---- one task
 
     async def acquire_workspace(self, job: Job, task: Variables) -> Variables:
-        """Return {workspace{path, branch, base}, attempt, spent}: a clean worktree on the integration head."""
+        """Return {workspace{path, branch, base}, attempt, spent, launchers, waivers}: a clean worktree on the integration head."""
         workspace = await self._acquire(str(task["id"]), job.visit, self._head)
         await self._record(
             EntryType.WORKSPACE_CREATED,
@@ -121,7 +122,11 @@ class TaskWorld(GeneralWorld):
                 "base": workspace.base,
             },
             "attempt": job.visit,
-            "spent": dict(self._spent),
+            "spent": {
+                **self._spent,
+                "task_tokens": self._task_tokens.get(workspace.task, 0),
+            },
+            "launchers": launchers(self._site.settings),
             "waivers": await self._waivers(),
         }
 

@@ -26,16 +26,9 @@ from engine.policy.opa import OpaServer
 from engine.shipped import folder
 from tests.acceptance.conftest import Project
 from tests.opa import free_port, opa_binary
+from tests.policy.shipped import shipped
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-def shipped() -> dict[str, str]:
-    return {
-        path.name: path.read_text("utf-8")
-        for path in sorted(folder("policies").glob("*.rego"))
-        if not path.stem.endswith("_test")
-    }
 
 
 @pytest.fixture(autouse=True)

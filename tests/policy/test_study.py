@@ -15,9 +15,9 @@ from engine.policy.embedded import Embedded, session_of
 from engine.policy.spread import Spread, spread
 from engine.policy.study import FileCoverage, Place, RuleCoverage, coverage, explain
 from engine.policy.tree import module_of
-from engine.shipped import folder
 from tests.acceptance.conftest import Project
 from tests.opa import opa_binary
+from tests.policy.shipped import shipped
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -164,8 +164,7 @@ def test_the_commands_say_the_same(tmp_path: Path) -> None:
 
 
 def test_the_shipped_merge_policy_is_reached_by_its_tests() -> None:
-    place = folder("policies")
-    modules = {file.name: file.read_text("utf-8") for file in place.glob("*.rego")}
+    modules = shipped(tests=True)
 
     merge = next(file for file in coverage(modules) if file.file == "merge.rego")
 
@@ -240,11 +239,7 @@ def test_odd_shapes_mean_the_same_when_spread(given: dict[str, object]) -> None:
 def test_the_reference_implementation_reaches_the_same_denials(
     given: dict[str, object], tmp_path: Path
 ) -> None:
-    modules = {
-        path.name: path.read_text("utf-8")
-        for path in folder("policies").glob("*.rego")
-        if not path.stem.endswith("_test")
-    }
+    modules = shipped()
     modules |= {"p.rego": POLICY}
     found = spread_of(modules)
     for path, one in found.items():

@@ -13,7 +13,7 @@ from engine.core.model import Ruling
 from engine.errors import DefinitionError
 from engine.policy import PolicySet
 from engine.policy.authoring import lint, run_tests
-from engine.shipped import folder
+from tests.policy.shipped import shipped
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -82,14 +82,6 @@ def test_text_that_is_no_rego_is_refused_naming_file_and_line() -> None:
         PolicySet.load({"p.rego": "package p\nallow if {\n"})
 
 
-def shipped(*, tests: bool) -> dict[str, str]:
-    return {
-        path.name: path.read_text("utf-8")
-        for path in sorted(folder("policies").glob("*.rego"))
-        if tests or not path.stem.endswith("_test")
-    }
-
-
 def test_the_shipped_policies_hold_their_tests() -> None:
     results = run_tests(shipped(tests=True))
     assert [f"{r.package}.{r.name}" for r in results if not r.passed] == []
@@ -100,7 +92,10 @@ def test_the_shipped_policies_have_no_findings() -> None:
     assert lint(shipped(tests=False)) == []
 
 
-@pytest.mark.parametrize("package", ["preflight", "launch", "merge", "security", "compliance"])
+@pytest.mark.parametrize(
+    "package",
+    ["preflight", "launch", "merge", "security", "compliance", "ownership", "budget", "waivers"],
+)
 @pytest.mark.parametrize(
     "input_", [{}, {"candidate": None}, {"plan": [], "task": 1}, {"settings": {}}]
 )

@@ -1,0 +1,107 @@
+# METADATA
+# title: Did each task write its own files only?
+# description: |
+#   Folded into `merge`; may be asked at a gateway of its own. Where the manifest does not block, it finds nothing.
+#   input: candidate{changed[{path, tasks[]}], undeclared[]}, owners[{task, files{create[], modify[]}}],
+#   settings{manifest{enforcement}}
+package ownership
+
+import data.shapes
+import data.waivers
+
+default allow := false
+
+allow if count(deny) == 0
+
+# METADATA
+# title: What is found, less what valid waivers take away
+deny contains reason if some reason in waivers.left(findings)
+
+waived contains reason if some reason in waivers.taken(findings)
+
+# METADATA
+# title: A fact that the policy needs is missing
+findings contains {"code": "MISSING_FACT", "msg": sprintf("%s is not known", [path]), "path": path} if {
+	some path in {"/owners", "/candidate/changed", "/candidate/undeclared"} - shapes.lists
+}
+
+findings contains {"code": "MISSING_FACT", "msg": "it is not known what the manifest does", "path": "/settings/manifest/enforcement"} if {
+	not mode_is_known
+}
+
+mode_is_known if input.settings.manifest.enforcement in {"off", "warn", "block"}
+
+# METADATA
+# title: A write that the snapshot of the task found undeclared
+findings contains {"code": "UNDECLARED_WRITE", "msg": sprintf("%v was written without being declared", [path]), "path": sprintf("%v", [path])} if {
+	input.settings.manifest.enforcement == "block"
+	some path in shapes.undeclared
+}
+
+# METADATA
+# title: A file of the candidate is not among the files of the task that changed it
+findings contains {"code": "NOT_DECLARED", "msg": sprintf("task %v has not declared %v", [task, change.path]), "path": sprintf("%v", [change.path])} if {
+	some change in suspicious
+	declared := declaring(change.path)
+	some task in shapes.items(change.tasks)
+	not task in declared
+}
+
+findings contains {"code": "MISSING_FACT", "msg": "a changed file has no name", "path": "/candidate/changed"} if {
+	some change in suspicious
+	not change in named
+}
+
+named contains change if {
+	some change in suspicious
+	is_string(change.path)
+}
+
+# METADATA
+# title: No task has made this change, so merging made it
+findings contains {"code": "NO_OWNER", "msg": sprintf("no task has changed %v", [shapes.told(change, "path", "a file without a name")]), "path": "/candidate/changed"} if {
+	some change in suspicious
+	not change in changed_by_somebody
+}
+
+# METADATA
+# title: Two tasks of one candidate changed one file
+findings contains {"code": "TWO_OWNERS", "msg": sprintf("%v was changed by %s", [change.path, concat(" and ", change.tasks)]), "path": sprintf("%v", [change.path])} if {
+	some change in suspicious
+	count(shapes.items(change.tasks)) > 1
+}
+
+# METADATA
+# title: Every change but those of one task that has declared the file
+suspicious := [change |
+	input.settings.manifest.enforcement == "block"
+	some index, change in shapes.changed
+	not index in proper
+]
+
+proper contains index if {
+	some index, change in shapes.changed
+	count(shapes.items(change.tasks)) == 1
+	change.tasks[0] in declaring(change.path)
+}
+
+changed_by_somebody contains change if {
+	some change in suspicious
+	count(shapes.items(change.tasks)) > 0
+}
+
+# METADATA
+# title: The tasks that have declared a file, by its name or by a folder that ends in /
+declaring(path) := {owner.task |
+	some owner in shapes.owners
+	some kind in ["create", "modify"]
+	some entry in shapes.items(owner.files[kind])
+	covers(entry, path)
+}
+
+covers(entry, path) if entry == path
+
+covers(entry, path) if {
+	endswith(entry, "/")
+	startswith(path, entry)
+}
