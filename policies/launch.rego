@@ -71,10 +71,7 @@ findings contains {"code": "PROTECTED_PATH", "msg": sprintf("%s is protected (%s
 # title: What the budget and the limits of time deny is never launched
 findings contains reason if some reason in budget.findings
 
-findings contains reason if {
-	not performance.is_lenient
-	some reason in performance.findings
-}
+findings contains reason if some reason in performance.findings
 
 # METADATA
 # title: Nothing is known about how the worker would be started

@@ -59,11 +59,11 @@ test_gates_on_another_commit_are_denied if codes(change("/gates/commit", "9")) =
 
 test_failed_gates_are_denied if codes(change("/gates/result", "failed")) == {"GATES"}
 
-test_a_failed_required_gate_is_denied if codes(change("/gates/results/0/result", "failed")) == {"GATE", "TIER"}
+test_a_failed_required_gate_is_denied if codes(change("/gates/results/0/result", "failed")) == {"GATE"}
 
-test_a_required_gate_that_is_na_is_denied if {"GATE", "TIER"} - codes(change("/gates/results/0/result", "na")) == set()
+test_a_required_gate_that_is_na_is_denied if "GATE" in codes(change("/gates/results/0/result", "na"))
 
-test_a_gate_that_did_not_run_is_denied if codes(change("/gates/results", [])) == {"GATE_MISSING", "TIER"}
+test_a_gate_that_did_not_run_is_denied if codes(change("/gates/results", [])) == {"GATE_MISSING"}
 
 test_an_unverified_source_is_denied if codes(change("/tasks/0/state", "failed")) == {"UNVERIFIED"}
 
@@ -86,7 +86,7 @@ test_a_gate_of_another_stage_is_not_awaited if {
 	merge.allow with input as json.patch(good, [{"op": "add", "path": "/settings/gates/-", "value": final}])
 }
 
-test_a_gate_result_of_another_commit_does_not_count if codes(change("/gates/results/0/commit", "9")) == {"GATE_MISSING", "TIER"}
+test_a_gate_result_of_another_commit_does_not_count if codes(change("/gates/results/0/commit", "9")) == {"GATE_MISSING"}
 
 test_undeclared_writes_only_warn_where_the_manifest_warns if {
 	merge.allow with input as json.patch(good, [
@@ -158,6 +158,29 @@ test_a_gate_of_the_tier_that_was_left_out_is_denied if {
 	])) == {"TIER"}
 }
 
+test_a_gate_that_is_switched_off_may_be_left_out if {
+	every mode in ["off", "warn"] {
+		merge.allow with input as json.patch(good, [
+			{"op": "replace", "path": "/gates/results/0/result", "value": "na"},
+			{"op": "add", "path": "/gates/results/0/reason_code", "value": "DISABLED"},
+			{"op": "replace", "path": "/gates/results/0/required", "value": false},
+			{"op": "replace", "path": "/settings/gates/0/enforcement", "value": mode},
+		])
+	}
+}
+
+test_the_excuse_of_another_gate_does_not_count if {
+	codes(json.patch(good, [
+		{"op": "replace", "path": "/gates/results/0/result", "value": "failed"},
+		{"op": "replace", "path": "/gates/results/0/required", "value": false},
+		{"op": "add", "path": "/settings/gates/-", "value": {"name": "lint", "stage": "final", "tier": "L5", "enforcement": "off"}},
+	])) == {"TIER"}
+}
+
+test_failed_gates_need_no_validator_verdict_besides if {
+	codes(json.patch(good, [{"op": "replace", "path": "/gates/result", "value": "failed"}, {"op": "remove", "path": "/verdicts/3"}])) == {"GATES"}
+}
+
 test_a_gate_above_the_tier_may_be_left_out if {
 	merge.allow with input as json.patch(good, [
 		{"op": "replace", "path": "/gates/results/0/result", "value": "na"},
@@ -218,3 +241,5 @@ test_what_the_other_policies_find_is_denied if {
 	slow := change("/gates/results/0/milliseconds", 99999999)
 	codes(json.patch(slow, [{"op": "replace", "path": "/settings/security/level", "value": "strict"}])) == {"SLOW_GATE"}
 }
+
+test_a_gate_that_passed_need_not_be_required if merge.allow with input as change("/gates/results/0/required", false)

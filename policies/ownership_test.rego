@@ -37,6 +37,8 @@ test_a_file_beside_the_declared_one_is_denied if {
 
 test_a_task_that_nobody_planned_is_denied if codes(change("/candidate/changed/0/tasks", ["z"])) == {"NOT_DECLARED"}
 
+test_a_file_that_is_only_read_is_not_declared if codes(change("/owners/0/files", {"create": [], "modify": [], "read": ["src/a.py"]})) == {"NOT_DECLARED"}
+
 test_files_that_are_no_list_declare_nothing if codes(change("/owners/0/files/create", null)) == {"NOT_DECLARED"}
 
 test_a_change_of_no_task_is_denied if {

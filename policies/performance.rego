@@ -33,13 +33,6 @@ limits_are_known if {
 	is_string(input.settings.security.level)
 }
 
-# METADATA
-# title: The level is known, and performance.yml says that it is not held to any time
-is_lenient if {
-	limits_are_known
-	not is_enforced
-}
-
 is_enforced if input.settings.security.level in data.performance.limits.enforced_at
 
 # METADATA

@@ -182,6 +182,11 @@ def _gate_passes(name: str) -> Callable[[Fact], Fact]:
         ]
         reasons = [r for r in gates.get("reasons", ()) if not str(r).startswith(f"{name}: ")]
         told = {"results": results, "reasons": reasons, "result": "failed" if reasons else "ok"}
+        if not reasons and "verdicts" in gates:  # the validator's verdict follows from the results
+            told["verdicts"] = [
+                {**verdict, "verdict": "pass"} if verdict["kind"] == "validator" else verdict
+                for verdict in gates["verdicts"]
+            ]
         variables = {**fact.variables, "gates": {**gates, **told}}
         return JobCompleted(at=fact.at, job=fact.job, variables=variables)
 
