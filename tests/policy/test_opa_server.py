@@ -192,7 +192,7 @@ def test_the_tests_of_the_shipped_policies_pass_on_the_reference_implementation(
     binary = opa_binary()
     assert binary is not None  # the fixture above has seen it
     done = subprocess.run(
-        [binary, "test", str(folder("policies")), "--format=json"],
+        [binary, "test", str(folder("policies")), "--format=json", "--timeout=60s"],
         capture_output=True,
         text=True,
         check=False,
@@ -204,7 +204,7 @@ def test_the_tests_of_the_shipped_policies_pass_on_the_reference_implementation(
 
 @pytest.mark.opa
 def test_authors_get_the_same_from_a_server(opa_url: str, tmp_path: Path) -> None:
-    every = {path.name: path.read_text("utf-8") for path in folder("policies").glob("*.rego")}
+    every = shipped(tests=True)
     server = ServerSettings(url=opa_url, timeout_s=5)
     assert run_tests(every, server) == run_tests(every)
     (tmp_path / "p.rego").write_text("package p\nallow := false\ndeny := []\n", "utf-8")
