@@ -114,3 +114,14 @@ def test_a_process_that_moves_no_branch_says_so(tmp_path: Path) -> None:
     report = verify_folder(folder, levels=list(LEVELS), repository=project.root)
     assert report.findings == ()
     assert report.left_out == ("L4 was not looked at: the run moved no branch",)
+
+
+@pytest.mark.opa
+def test_what_an_opa_server_has_said_is_said_again_by_the_embedded_engine(
+    tmp_path: Path, opa_url: str
+) -> None:
+    project = made(tmp_path, f'[policy]\nbackend = "opa"\nurl = "{opa_url}"\n', PAIR[:1])
+    result = Engine.open(project.root).run_feature("shop")
+    report = audited(project, result.run)
+    assert (result.status, report.findings) == ("completed", ())
+    assert dict(report.counts)["policies asked again"] >= 3
