@@ -227,7 +227,8 @@ class TestMerge:
                 "git.py": 1,  # the list of commands
                 "workspaces/vault.py": 3,  # start (creates), merge (moves), keep (creates)
                 "workspaces/attestation_branch.py": 1,  # notes what was put on branch engine-attestations
-                "workspaces/user_repository.py": 1,  # deletes a quarantine branch of the user
+                # shows the user what is merged (their branch, never the ref above), deletes a quarantine branch
+                "workspaces/user_repository.py": 2,
             }
         )
 
