@@ -14,6 +14,7 @@ from lxml import etree
 
 from engine.bpmn import read
 from engine.bpmn.fix import fix
+from engine.bpmn.fix.tags import Source
 from engine.cli import main
 from tests.bpmn.examples import examples, written
 from tests.core.drawing import draw
@@ -27,7 +28,9 @@ BROKEN = [
     xml
     for example in examples()
     for name, xml in written(example.source).items()
-    if name.endswith(".bpmn") and example.rule not in {"xml-invalid", "not-bpmn", "doctype"}
+    if example.kind == "bad"
+    and name.endswith(".bpmn")
+    and example.rule not in {"xml-invalid", "not-bpmn", "doctype"}
 ]
 HEAD = (
     '<bpmn:definitions xmlns:bpmn="http://www.omg.org/spec/BPMN/20100524/MODEL" '
@@ -189,6 +192,19 @@ def test_a_diagram_means_the_same_and_a_second_time_changes_nothing(file: Path) 
     assert fix(repaired, "p.bpmn") == (repaired, [])
 
 
+def test_a_repair_that_would_change_the_meaning_is_not_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def careless(source: Source) -> list[str]:
+        for condition in source.root.iter("{*}conditionExpression"):
+            source.say(condition, "=true")
+        return ["every condition is true"]
+
+    monkeypatch.setattr("engine.bpmn.fix.REPAIRS", (careless,))
+    content = FILES[1].read_bytes()
+    assert fix(content, "p.bpmn") == (content, [])
+
+
 def test_the_shipped_diagrams_need_no_repair() -> None:
     for file in FILES[:3]:
         assert fix(file.read_bytes(), file.name) == (file.read_bytes(), [])
@@ -321,6 +337,23 @@ def test_a_file_that_is_no_diagram_is_left_alone(
     torn.write_bytes(b"<x/>")
     assert run(str(torn), "--fix", capsys=capsys)[0] == 3
     assert torn.read_bytes() == b"<x/>"
+
+
+def test_a_file_is_written_as_a_whole_or_not_at_all(
+    torn: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    before = torn.read_bytes()
+    monkeypatch.setattr("os.replace", full)
+    code, _, err = run(str(torn), "--fix", capsys=capsys)
+    assert (code, err) == (
+        6,
+        "engine: p.bpmn: the repaired diagram cannot be written: got No space left on device\n",
+    )
+    assert torn.read_bytes() == before
+    assert [path.name for path in Path().iterdir()] == ["p.bpmn"]
 
 
 def test_a_link_stays_a_link(
