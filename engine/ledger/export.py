@@ -14,7 +14,9 @@ Invariants
 
 from __future__ import annotations
 
+import fcntl
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -25,6 +27,7 @@ from engine.errors import IntegrityError, StoreError
 from engine.ledger.entries import EntryType, read_entry
 
 SEGMENT_ENTRIES: Final = 65_536
+_PATIENCE_S: Final = 10.0
 Rows = Callable[[int], Iterable[bytes]]  #: committed lines of the run behind a seq, in order
 
 _CHECKPOINT_MARK: Final = f'"type":"{EntryType.CHECKPOINT_SIGNED}"'.encode()
@@ -45,7 +48,9 @@ class Exporter:
         self._broken = False
         with self._reported():
             folder.mkdir(parents=True, exist_ok=True)
-            self.seq = _repair(folder, rows)
+            with self._turn():
+                self.seq = _repair(folder, rows)
+                self._size = self._size_now()
         self.catch_up()
 
     def catch_up(self) -> int:
@@ -55,19 +60,51 @@ class Exporter:
                 "the export has failed before", where=str(self._folder), hint="Start again."
             )
         before = self.seq
-        with self._reported():
+        with self._reported(), self._turn():
+            if self._size_now() != self._size:  # another process exported meanwhile
+                self.seq = _repair(self._folder, self._rows)
             lines = iter(self._rows(self.seq))
             while batch := list(islice(lines, self._room())):
                 self._append(batch)
                 self._write_checkpoints(batch)
+            self._size = self._size_now()
         return self.seq - before
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Keep other processes (`engine ledger export`, an engine that stood still) from writing at the same time."""
+        descriptor = os.open(self._folder, os.O_RDONLY)
+        deadline = time.monotonic() + _PATIENCE_S
+        try:
+            while True:
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError as error:
+                    if time.monotonic() > deadline:
+                        raise StoreError(
+                            "another process writes this export and does not come to an end",
+                            where=str(self._folder),
+                            hint=f"Find it with: fuser {self._folder}",
+                        ) from error
+                    time.sleep(0.01)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _segment(self) -> Path:
+        """Return the file that the next entry belongs in."""
+        return self._folder / segment_name(self.seq - self.seq % self._segment_entries + 1)
+
+    def _size_now(self) -> int:
+        path = self._segment()
+        return path.stat().st_size if path.exists() else 0
 
     def _room(self) -> int:
         return self._segment_entries - self.seq % self._segment_entries
 
     def _append(self, batch: list[bytes]) -> None:
-        first = self.seq - self.seq % self._segment_entries + 1
-        path = self._folder / segment_name(first)
+        path = self._segment()
         is_new = not path.exists()
         with path.open("ab") as file:
             file.write(b"\n".join(batch) + b"\n")

@@ -36,6 +36,19 @@ def test_files_are_byte_exact_and_closed_segments_read_only(tmp_path):
     assert [mode & 0o222 == 0 for mode in modes] == [True, True, False]
 
 
+@pytest.mark.parametrize("segment_entries", [2, 3, 100])
+def test_two_exporters_of_one_run_write_every_row_once(tmp_path, segment_entries):
+    lines = [b"line %d" % n for n in range(1, 4)]
+    first = Exporter(tmp_path, rows_of(lines), segment_entries=segment_entries)
+    second = Exporter(tmp_path, rows_of(lines), segment_entries=segment_entries)
+    lines += [b"line %d" % n for n in range(4, 10)]
+    second.catch_up()
+    first.catch_up()  # as an engine that stood still while another took over
+    written = b"".join(path.read_bytes() for path in segments(tmp_path))
+    assert written == b"".join(line + b"\n" for line in lines)
+    assert (first.seq, second.seq) == (9, 9)
+
+
 def test_later_rows_are_appended_once(tmp_path):
     lines = [b"one", b"two"]
     exporter = Exporter(tmp_path, rows_of(lines), segment_entries=3)
