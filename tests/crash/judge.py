@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -133,6 +134,14 @@ def runs(root: Path) -> list[Run]:
     return []
 
 
+def _earlier_reports(root: Path, newest: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the reports of other runs: after a run that failed, an engine that came late starts another."""
+    for run in runs(root):
+        if run.id != newest["run"]:
+            answer = nursery.call(root, "status", "--run", run.id, "--json")
+            yield json.loads(answer.output.read_text("utf-8"))["report"]
+
+
 def is_over(root: Path) -> bool:
     """Tell whether a run has ended for good: another call would start the next one."""
     return any(run.is_finished for run in runs(root))
@@ -156,7 +165,11 @@ def _judge_merges(
     root: Path, shape: Shape, tally: Tally, what: str, report: dict[str, Any]
 ) -> None:
     names = "%(trailers:key=Engine-Tasks,valueonly,separator=%x20)"
-    known = {wave["merge_commit"] for wave in report["waves"]} - {None}
+    known = {
+        wave["merge_commit"]
+        for one in (report, *_earlier_reports(root, report))
+        for wave in one["waves"]
+    } - {None}
     try:
         history = git(root, "log", "--first-parent", f"--format=%H {names}", BRANCH).splitlines()
     except subprocess.CalledProcessError as error:
