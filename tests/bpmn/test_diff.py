@@ -37,15 +37,16 @@ EDITS = [
     ], id="a name"),
     pytest.param("deliver_wave", gone("May_merge"), [
         'gate: "Merge" (Merge): a way leads to it without a pass of policy "merge". No policy and no person stands before it on every way; the safety kernel refuses a merge without a pass.',
-        'gate: exclusive gateway "May it be merged?" (May_merge) is gone; it stood after "Run gates" (Run_gates). The policy "merge" is not asked here any more.',
-        'behaviour: a flow leads now "Run gates" (Run_gates) → "Merge" (Merge), without a condition.',
+        'gate: exclusive gateway "May it be merged?" (May_merge) is gone; it stood after "Review needed?" (Review_needed) and "Review the change" (Review_change). The policy "merge" is not asked here any more.',
+        'behaviour: a flow leads now "Review needed?" (Review_needed) → "Merge" (Merge), =tier.review = false or gates.result != "ok".',
+        'behaviour: a flow leads now "Review the change" (Review_change) → "Merge" (Merge), without a condition.',
     ], id="the gate before the merge is removed"),
-    pytest.param("deliver_wave", moved("Flow_09_Run_gates_May_merge", "Merge"), [
+    pytest.param("deliver_wave", moved("Flow_35_Review_needed_May_merge", "Merge"), [
         'gate: "Merge" (Merge): a way leads to it without a pass of policy "merge". No policy and no person stands before it on every way; the safety kernel refuses a merge without a pass.',
-        'gate: "Merge" (Merge): a new way leads to it, by "Run gates" (Run_gates) → "Merge" (Merge).',
-        'gate: "Merge" (Merge): no way leads to it any more by "Run gates" (Run_gates) → "May it be merged?" (May_merge).',
-        'behaviour: no flow leads any more "Run gates" (Run_gates) → "May it be merged?" (May_merge). This way is closed.',
-        'behaviour: a flow leads now "Run gates" (Run_gates) → "Merge" (Merge), without a condition.',
+        'gate: "Merge" (Merge): a new way leads to it, by "Review needed?" (Review_needed) → "Merge" (Merge).',
+        'gate: "Merge" (Merge): no way leads to it any more by "Review needed?" (Review_needed) → "May it be merged?" (May_merge).',
+        'behaviour: no flow leads any more "Review needed?" (Review_needed) → "May it be merged?" (May_merge). This way is closed.',
+        'behaviour: a flow leads now "Review needed?" (Review_needed) → "Merge" (Merge), =tier.review = false or gates.result != "ok".',
     ], id="a flow leads around the gate"),
     pytest.param("deliver_wave", saying("Flow_10_May_merge_Merge", '=verdict != "fail"'), [
         'gate: flow "May it be merged?" (May_merge) → "Merge" (Merge): is taken under =verdict != "fail" now, it was =verdict = "pass". It opens for the verdict pass or error or undefined; before, for pass. The policy is "merge".',

@@ -33,7 +33,7 @@ def differences(before: Iterable[Process], after: Iterable[Process]) -> list[Cha
             id_: replace(process, id=id_) for id_, process in zip(new, old.values(), strict=True)
         }
     found += _processes(old, new)
-    for id_ in old.keys() & new.keys():
+    for id_ in [id_ for id_ in old if id_ in new]:
         found += _process(old[id_], new[id_], old, new)
     return sorted(found, key=lambda change: (change.process, _ORDER.index(change.weight)))
 
@@ -52,7 +52,7 @@ def _renamed(old: Mapping[str, Process], new: Mapping[str, Process]) -> Iterator
 
 
 def _processes(old: Mapping[str, Process], new: Mapping[str, Process]) -> Iterator[Change]:
-    for id_ in old.keys() - new.keys():
+    for id_ in [id_ for id_ in old if id_ not in new]:
         merged = merging(old)
         yield Change(
             process=id_,
@@ -61,7 +61,7 @@ def _processes(old: Mapping[str, Process], new: Mapping[str, Process]) -> Iterat
             message=f"process {id_} is gone",
             means="Nothing can start or call it any more.",
         )
-    for id_ in new.keys() - old.keys():
+    for id_ in [id_ for id_ in new if id_ not in old]:
         yield Change(
             process=id_,
             element="",

@@ -48,7 +48,7 @@ def consequences(
 ) -> Iterator[Change]:
     """Yield what is other before the merges of a process; `merged` and `merge` are the merging processes."""
     was, now = _Ways.of(old, merged), _Ways.of(new, merge)
-    for id_ in was.merges.keys() - now.merges.keys():
+    for id_ in [id_ for id_ in was.merges if id_ not in now.merges]:
         called = getattr(now.nodes.get(id_), "called", None)
         means = f'It calls "{called.process_id.text}" now.' if called else ""
         yield _change(new, id_, f"{was.merges[id_].label} does not merge any more", means)
@@ -162,10 +162,10 @@ def _before(process: Process, merge: Node, was: _Ways, now: _Ways) -> Iterator[C
         message = f'{merge.label}: every way to it needs a pass of policy "{package}" now'
         yield _change(process, id_, message, "")
     people = was.approvals(id_), now.approvals(id_)
-    for task in people[0].keys() - people[1].keys():
+    for task in [task for task in people[0] if task not in people[1]]:
         message = f"{merge.label}: a way leads to it past the approval {people[0][task].label}"
         yield _change(process, id_, message, "It merges without that person.")
-    for task in people[1].keys() - people[0].keys():
+    for task in [task for task in people[1] if task not in people[0]]:
         message = (
             f"{merge.label}: every way to it waits for the approval {people[1][task].label} now"
         )

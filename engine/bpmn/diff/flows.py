@@ -48,15 +48,15 @@ def flow_changes(old: Process, new: Process) -> Iterator[Change]:
     """Yield what is other about the flows; a flow between the same two elements is the same flow."""
     before, after = _flows(old), _flows(new)
     kept = nodes_of(old).keys() & nodes_of(new).keys()
-    for ends in before.keys() - after.keys():
+    for ends in [ends for ends in before if ends not in after]:
         if set(ends[:2]) <= kept and not _through(new, ends[0], ends[1], kept):
             drawn = before[ends]
             yield _change(new, drawn, f"no flow leads any more {drawn.way}", "This way is closed.")
-    for ends in after.keys() - before.keys():
+    for ends in [ends for ends in after if ends not in before]:
         if set(ends[:2]) <= kept:
             drawn = after[ends]
             yield _change(new, drawn, f"a flow leads now {drawn.way}, {drawn.said}", "")
-    for ends in after.keys() & before.keys():
+    for ends in [ends for ends in after if ends in before]:
         yield from _other(new, before[ends], after[ends])
     yield from _orders(old, new)
 
