@@ -18,7 +18,6 @@ REQUIRED_PASSES: Final = {
     "merge": ("budget", "validator", "manifest", "policy", "conflict"),
     "rollback": ("rollback",),
 }
-_AFTER_THE_END: Final = frozenset({"checkpoint.signed", "key.rotated"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +95,7 @@ class Course:
             if self.epoch and kind != "run.resumed":
                 self._find(seq, "a new epoch begins without run.resumed")
             self.epoch, self.ended = epoch, 0
-        if self.ended and kind not in _AFTER_THE_END:
+        if self.ended and (kind, seq) != ("checkpoint.signed", self.ended + 1):
             self._find(seq, f"the run ended with entry {self.ended}, yet goes on")
 
     def _take_record(self, seq: int, kind: str, record: Record) -> None:

@@ -341,6 +341,8 @@ def one(job="m1", subject=SUBJECT):
                      "no checkpoint was signed over the end of the run: what followed is missing", id="the end unsigned"),
         pytest.param([created(), *verdicts(), authorized()], 7,
                      "no checkpoint was signed over an authorisation: what followed is missing", id="unsigned intent"),
+        pytest.param([created(), finished(), Signed, Signed], 4,
+                     "the run ended with entry 2, yet goes on", id="a second checkpoint over the end"),
         pytest.param([created(), merged()], 2,
                      "m1 was completed without an authorisation of the same commits", id="unauthorised merge"),
         pytest.param([created(), *verdicts(), authorized(), voided(), merged()], 9,
