@@ -2,7 +2,7 @@
 # title: May the run start?
 # description: |
 #   Asked once, on the plan, before anything is carried out.
-#   input: feature, plan{task_count, widest, tools[], approved}, waves[{number, tasks[]}], settings, waivers[]
+#   input: feature, plan{task_count, merged_before, widest, tools[], approved}, waves[{number, tasks[]}], settings, waivers[]
 package preflight
 
 import data.shapes
@@ -51,6 +51,11 @@ findings contains {"code": "EMPTY_PLAN", "msg": "the plan has no tasks", "path":
 has_tasks if {
 	some wave in shapes.items(input.waves)
 	count(shapes.items(wave.tasks)) > 0
+}
+
+has_tasks if { # an earlier run has merged them all
+	is_number(input.plan.merged_before)
+	input.plan.merged_before > 0
 }
 
 # METADATA

@@ -19,6 +19,16 @@ test_an_empty_input_is_denied if not preflight.allow with input as {}
 
 test_an_empty_plan_is_denied if codes(object.union(good, {"waves": []})) == {"EMPTY_PLAN"}
 
+test_an_empty_plan_may_start_when_all_of_it_is_merged if {
+	merged := {"plan": {"task_count": 0, "widest": 0, "approved": null, "merged_before": 2}, "waves": []}
+	preflight.allow with input as object.union(good, merged)
+}
+
+test_what_is_no_number_is_no_count_of_merged_tasks if {
+	merged := {"plan": {"merged_before": "2"}, "waves": []}
+	"EMPTY_PLAN" in codes(object.union(good, merged))
+}
+
 test_a_task_without_verification_is_denied if {
 	codes(object.union(good, {"waves": [{"number": 1, "tasks": [{"id": "a"}]}]})) == {"NO_VERIFICATION"}
 }

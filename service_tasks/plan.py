@@ -11,13 +11,17 @@ handlers = Handlers()
 @handlers.job(
     "plan.build_waves",
     title="Build the plan",
-    needs=("mode",),
+    needs=("mode", "requested_anew"),
     gives=("plan", "waves", "limits", "worker_names", "waivers"),
     delivers=True,
 )
 async def build_waves(activation: Activation) -> Variables:
-    """Reads the feature's task graph, checks it against its contract and orders it into waves."""
-    graph = await activation.delivery.read_task_graph()
+    """Reads the feature's task graph, checks it against its contract and orders it into waves.
+
+    What an earlier run of the feature has merged, and is on the branch still, is left out, unless `requested_anew`.
+    """
+    anew = activation.job.variables.get("requested_anew") is True
+    graph = await activation.delivery.read_task_graph(anew=anew)
     plan = build_plan(graph, activation.text("mode", "waves"))
     await activation.delivery.announce_plan(plan.waves)
     return {
@@ -26,6 +30,7 @@ async def build_waves(activation: Activation) -> Variables:
             "mode": plan.mode,
             "approved": graph.get("approved"),
             "task_count": plan.task_count,
+            "merged_before": graph.get("merged_before", 0),
             "widest": plan.widest,
             "tools": sorted({task["tool"] for wave in plan.waves for task in wave["tasks"]}),
         },

@@ -105,7 +105,10 @@ def run(
         int | None, typer.Option(help="Stop after so many seconds; run again to go on.")
     ] = None,
     new: Annotated[
-        bool, typer.Option("--new", help="Start another run, not the unfinished one.")
+        bool,
+        typer.Option(
+            "--new", help="Start another run, not the unfinished one; what is merged is done again."
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> int:

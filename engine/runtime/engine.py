@@ -209,6 +209,7 @@ class Engine:
                 settings=self.settings,
                 repository=repository,
                 base=repository.prepare(feature, run, self.settings.run.base_branch),
+                anew=new,
             )
             result = self._carry_out(
                 store=store,

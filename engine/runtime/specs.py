@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Collection
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 from engine.contracts import Contracts
 from engine.core.model import Variables
 from engine.errors import ContractError, UsageError
+from engine.ledger.canonical import encode
 
 _FOLDERS = (".engine/specs", ".gsd/specs")
 _LIMIT_BYTES = 32 * 1024 * 1024
@@ -75,6 +78,21 @@ def read_task_graph(root: Path, feature: str, contracts: Contracts) -> tuple[Var
             got=str(graph["feature"]),
         )
     return graph, path
+
+
+def definition_of(task: Variables) -> str:
+    """Return the digest of a task as the task graph has it."""
+    return f"sha256:{hashlib.sha256(encode(task)).hexdigest()}"
+
+
+def without_tasks(graph: Variables, left_out: Collection[str]) -> Variables:
+    """Return a task graph without some tasks, and `merged_before`, their number; no task depends on them then."""
+    listed: Any = graph["tasks"]  # Any: checked against the contract
+    kept = [dict(task) for task in listed if task["id"] not in left_out]
+    for task in kept:
+        if "dependencies" in task:
+            task["dependencies"] = [name for name in task["dependencies"] if name not in left_out]
+    return {**graph, "tasks": kept, "merged_before": len(left_out)}
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from engine.runtime.forms import (
 )
 from engine.runtime.recorder import Recorder
 from engine.runtime.slots import Slots
-from engine.runtime.specs import read_task_graph
+from engine.runtime.specs import definition_of, read_task_graph, without_tasks
 from engine.runtime.world import GeneralWorld, Site
 from engine.store import Change, TaskChanged
 from engine.workers import SHELL, Assignment, WorkerSpec, run_worker
@@ -45,6 +45,7 @@ class TaskWorld(GeneralWorld):
         self._repository = repository
         self._base = base
         self._head = base.head
+        self._written: dict[str, str] = {}  # task: digest of its definition in the task graph
         self._workspaces: dict[str, Workspace] = {}
         self._snapshots: dict[str, Snapshot] = {}
         self._spent: dict[str, int] = {"tokens": 0, "cost_micros": 0}
@@ -62,11 +63,42 @@ class TaskWorld(GeneralWorld):
             else:
                 self._snapshots[body["commit"]] = snapshot_of(body)
 
-    async def read_task_graph(self) -> Variables:
+    async def read_task_graph(self, *, anew: bool) -> Variables:
+        """Return the task graph without the tasks that an earlier run has merged; `anew` leaves none out."""
         graph, _ = await asyncio.to_thread(
             read_task_graph, self._site.root, self.feature, self._site.contracts
         )
-        return graph
+        self._written = {str(task["id"]): definition_of(task) for task in contexts(graph["tasks"])}
+        merged = {} if anew else await self._in_thread(self._merged_before)
+        changes = [
+            TaskChanged(
+                task=task,
+                state="na",
+                body={"attempts": 0, "reason": f"merged by run {row[0]} as {row[1][:12]}"},
+            )
+            for task, row in merged.items()
+        ]
+        await self._recorder.commit((), changes)
+        return without_tasks(graph, merged.keys())
+
+    def _merged_before(self) -> dict[str, tuple[str, str]]:
+        """Return {task: (run, commit)} of those that a run before this one has merged as they are written now, and
+        that are part of what this run starts from: after a roll-back, or on another branch, they are not."""
+        store = self._recorder.store
+        found: dict[str, tuple[str, str]] = {}
+        for run in store.runs():
+            if run.feature != self.feature or run.id == self.run:
+                continue
+            for row in store.tasks(run.id):
+                commit = str(row.body.get("commit"))
+                is_same = row.body.get("definition") == self._written.get(row.task, "")
+                if (
+                    row.state == "merged"
+                    and is_same
+                    and self._repository.holds(commit, self._base.head)
+                ):
+                    found[row.task] = (run.id, commit)
+        return found
 
     async def machine(self) -> Variables:
         """Return limits of this machine and names that tables and policies need."""
@@ -88,7 +120,12 @@ class TaskWorld(GeneralWorld):
             TaskChanged(
                 task=task["id"],
                 state="pending",
-                body={"wave": wave["number"], "title": task["title"], "attempts": 0},
+                body={
+                    "wave": wave["number"],
+                    "title": task["title"],
+                    "attempts": 0,
+                    "definition": self._written.get(task["id"], ""),
+                },
             )
             for wave in waves
             for task in contexts(wave["tasks"])

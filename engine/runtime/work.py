@@ -55,6 +55,7 @@ class FeatureWork:
     settings: Settings
     repository: Repository
     base: Base
+    anew: bool = False  #: tasks that an earlier run has merged are carried out again
     process: str = ROOT_PROCESS
 
     @property
@@ -77,6 +78,7 @@ class FeatureWork:
             "feature": self.feature,
             "requested_mode": chosen.mode,
             "requested_workers": chosen.workers,
+            "requested_anew": self.anew,
             "settings": policy_settings(self.settings),
         }
 

@@ -206,6 +206,10 @@ class Repository:
 
     # ---- reading
 
+    def holds(self, commit: str, head: str) -> bool:
+        """Return whether `commit` is part of the history of `head`."""
+        return self._vault.resolve(commit) is not None and self._vault.is_ancestor(commit, head)
+
     def diff(self, old: str, new: str) -> tuple[FileChange, ...]:
         """Return what differs between two commits, with line counts, ordered by path."""
         return self._vault.diff(old, new)

@@ -130,3 +130,21 @@ def test_a_table_decides_about_waves_or_dependencies_alone(
     flags = ("--mode", mode) if mode else ()
     report = project.engine("run", "--feature", "shop", "--json", *flags).json
     assert [wave["tasks"] for wave in report["waves"]] == waves
+
+
+def test_a_run_after_a_partial_one_leaves_out_what_is_merged(project: Project) -> None:
+    def states() -> dict[str, str]:
+        report = project.engine("run", "--feature", "shop", "--json").json
+        return {task["id"]: task["state"] for task in report["tasks"]}
+
+    project.write_graph([task("a"), task("b", check="false", max_attempts=1)])
+    assert states() == {"a": "merged", "b": "quarantined"}
+    project.write_graph([task("a"), task("b"), task("c", dependencies=["a"])])
+    assert states() == {"a": "na", "b": "merged", "c": "merged"}
+    project.write_graph([task("a", "echo more > a.txt"), task("b"), task("c", dependencies=["a"])])
+    assert states() == {"a": "merged", "b": "na", "c": "na"}
+    project.write_graph([task("b"), task("c", dependencies=[])][:1])
+    assert states() == {"b": "na"}  # nothing is left to do
+    assert project.engine("run", "--feature", "shop", "--new").code == 1  # b writes nothing new
+    for proof in (("ledger", "verify"), ("replay",)):
+        assert project.engine(*proof).code == 0
