@@ -9,6 +9,7 @@ import pytest
 from engine.core.definitions import BundleError, Definitions, bundle_digest, check
 from engine.core.model import IncidentRaised
 from engine.errors import DefinitionError
+from engine.shipped import folder
 from tests.core.drawing import draw, draw_all
 from tests.core.world import begin, bundle
 
@@ -108,6 +109,17 @@ def test_what_cannot_run_is_refused_with_its_place(text: str, element: str) -> N
     found = findings({"p.bpmn": draw(text), "a.rego": b"package a.b\n"})
     assert element in {item[2] for item in found}
     assert {item[0] for item in found} == {"p.bpmn"}
+
+
+def test_two_decisions_of_one_id() -> None:
+    table = (folder("decisions") / "gate_tier.dmn").read_bytes()
+    found = findings({"a.dmn": table, "b.dmn": table})
+    assert {item[:2] for item in found} == {("b.dmn", "duplicate-decision")}
+    assert "gate_tier" in {item[2] for item in found}
+
+
+def test_a_policy_that_is_no_text() -> None:
+    assert findings({"p.rego": b"\xff\xfe"}) == [("p.rego", "invalid-policy", "p.rego")]
 
 
 @pytest.mark.parametrize(
