@@ -307,7 +307,13 @@ def _body(entry: Entry) -> Mapping[str, Any]:
     return entry.body or {}
 
 
+def _plain(value: object) -> str:
+    """Return a value as FEEL has it, texts without quotes."""
+    words = {True: "true", False: "false", None: "null"}
+    return words[value] if value is None or isinstance(value, bool) else str(value)
+
+
 def _flat(value: object) -> str:
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} = {item}" for key, item in value.items())
-    return str(value)
+        return ", ".join(f"{key} = {_plain(item)}" for key, item in value.items())
+    return _plain(value)

@@ -57,6 +57,22 @@ def bypass(path: Path, element: str) -> None:
     path.write_text(text, "utf-8")
 
 
+CARELESS = """package merge
+import rego.v1
+default allow := false
+default deny := []
+allow if count(input) > 0
+"""
+
+
+def test_without_the_gate_step_the_policy_refuses(own_bundle: Callable[[Edit], Project]) -> None:
+    project = own_bundle(lambda lock: bypass(lock / "process" / "deliver_wave.bpmn", "Run_gates"))
+    project.write_graph([task("a")])
+    done = project.engine("run", "--feature", "shop", "--json")
+    assert (done.code, done.json["tasks"][0]["state"]) in {(1, "blocked"), (4, "waiting")}, done.out
+    assert project.branch() in {None, project.git("rev-parse", "HEAD")}
+
+
 def test_without_the_gate_step_the_kernel_refuses(own_bundle: Callable[[Edit], Project]) -> None:
     def edit(lock: Path) -> None:
         wave = lock / "process" / "deliver_wave.bpmn"
@@ -68,6 +84,8 @@ def test_without_the_gate_step_the_kernel_refuses(own_bundle: Callable[[Edit], P
                 '"', "&quot;"
             ),
         )
+
+        (lock / "policies" / "merge.rego").write_text(CARELESS, "utf-8")
 
     project = own_bundle(edit)
     project.write_graph([task("a")])
