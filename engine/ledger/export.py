@@ -25,6 +25,7 @@ from typing import Final
 
 from engine.errors import IntegrityError, StoreError
 from engine.ledger.entries import EntryType, read_entry
+from engine.ledger.writing import replace_file, sync_folder
 
 SEGMENT_ENTRIES: Final = 65_536
 _PATIENCE_S: Final = 10.0
@@ -114,7 +115,7 @@ class Exporter:
         if self.seq % self._segment_entries == 0:
             path.chmod(0o444)
         if is_new:
-            _sync_folder(self._folder)
+            sync_folder(self._folder)
 
     def _write_checkpoints(self, batch: list[bytes]) -> None:
         for line in batch:
@@ -122,7 +123,7 @@ class Exporter:
                 _write_once(self._folder / "key.pub", f"{body.get('key', '')}\n")
                 note, size = str(body["note"]), int(str(body["size"]))
                 _write_once(self._folder / "checkpoints" / f"{size:012}", note)
-                _replace(self._folder / "checkpoint", note)
+                replace_file(self._folder / "checkpoint", note)
 
     @contextmanager
     def _reported(self) -> Iterator[None]:
@@ -238,22 +239,4 @@ def _cut(path: Path, size: int) -> None:
 def _write_once(path: Path, text: str) -> None:
     if not path.exists():
         path.parent.mkdir(exist_ok=True)
-        _replace(path, text)
-
-
-def _replace(path: Path, text: str) -> None:
-    draft = path.with_name(f".{path.name}.new")
-    with draft.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        replace_file(path, text)

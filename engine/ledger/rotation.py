@@ -17,7 +17,6 @@ kill in between leaves the old key in use and a note about a key that never sign
 
 from __future__ import annotations
 
-import os
 import shutil
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Sequence
@@ -30,6 +29,7 @@ from engine.errors import StoreError
 from engine.ledger.checkpoints import KEY_FILE, SigningKey, ensure_key, key_line, read_key_line
 from engine.ledger.entries import Draft, EntryType, time_text
 from engine.ledger.records import note
+from engine.ledger.writing import replace_file, sync_folder
 
 ROTATIONS: Final = KEY_FILE.parent / "rotations"
 _KIND: Final = "poundlock/key-rotation/v1"
@@ -48,9 +48,9 @@ def rotate_key(home: Path, at: datetime) -> Path:
         folder = home / ROTATIONS
         folder.mkdir(mode=0o700, exist_ok=True)
         path = folder / f"{len(rotations(home)) + 1:06}"
-        _write(path, rotation_note(old, new, at))
+        replace_file(path, rotation_note(old, new, at))
         (staging / KEY_FILE).replace(home / KEY_FILE)
-        _sync((home / KEY_FILE).parent)
+        sync_folder((home / KEY_FILE).parent)
         shutil.rmtree(staging)
     except OSError as error:
         raise StoreError(
@@ -121,21 +121,3 @@ def _signature_line(key: SigningKey, text: str) -> str:
     name = _home_name(key.public)
     identity = bytes.fromhex(key_line(name, key.public).split("+")[1])
     return f"— {name} {b64encode(identity + key.sign(text.encode())).decode()}\n"
-
-
-def _write(path: Path, text: str) -> None:
-    draft = path.with_name(f".{path.name}.new")
-    with draft.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-    _sync(path.parent)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
