@@ -109,18 +109,9 @@ def message(
     as_json: AsJson = False,
 ) -> int:
     """Publish a message to the instances of a run; without a time to live it is lost when nobody waits."""
-    from engine.errors import UsageError
-
     body: dict[str, Any] = {"name": name, "key": key, "ttl_s": ttl, "by": _person()}  # Any: JSON
     body["variables"] = variables(variable or ())
-    engine = open_engine(project)
-    with engine.store() as store:
-        row = engine.find_run(store, run_id)
-        if row.is_finished:
-            raise UsageError(f"run {row.id} has ended ({row.status})", hint="See `engine status`.")
-        number = store.send_command(row.id, "message", body, datetime.now(UTC))
-    told = f"run {row.id}: published {name}. If no engine runs, go on with: engine resume {row.id}"
-    _tell_sent(row.id, "message", number, told, as_json=as_json)
+    _send_to(project, run_id, "message", body, f"published {name}", as_json=as_json)
     return 0
 
 
@@ -134,18 +125,9 @@ def signal(
     as_json: AsJson = False,
 ) -> int:
     """Broadcast a signal to the instances of a run that wait for it at that moment."""
-    from engine.errors import UsageError
-
     body: dict[str, Any] = {"name": name, "by": _person()}  # Any: JSON
     body["variables"] = variables(variable or ())
-    engine = open_engine(project)
-    with engine.store() as store:
-        row = engine.find_run(store, run_id)
-        if row.is_finished:
-            raise UsageError(f"run {row.id} has ended ({row.status})", hint="See `engine status`.")
-        number = store.send_command(row.id, "signal", body, datetime.now(UTC))
-    told = f"run {row.id}: signal {name}. If no engine runs, go on with: engine resume {row.id}"
-    _tell_sent(row.id, "signal", number, told, as_json=as_json)
+    _send_to(project, run_id, "signal", body, f"signal {name}", as_json=as_json)
     return 0
 
 
@@ -309,6 +291,28 @@ def _find(engine: Any, store: Any, run_id: str | None, kind: str, name: str) -> 
         expected=f"one of {listed}" if listed else "",
         hint="" if listed else f"No {noun} waits; see `engine status`.",
     )
+
+
+def _send_to(
+    project: Path,
+    run_id: str | None,
+    kind: str,
+    body: dict[str, Any],  # Any: JSON
+    done: str,
+    *,
+    as_json: bool,
+) -> None:
+    """Leave a command for the engine of a run that has not ended, and say that it was left."""
+    from engine.errors import UsageError
+
+    engine = open_engine(project)
+    with engine.store() as store:
+        row = engine.find_run(store, run_id)
+        if row.is_finished:
+            raise UsageError(f"run {row.id} has ended ({row.status})", hint="See `engine status`.")
+        number = store.send_command(row.id, kind, body, datetime.now(UTC))
+    told = f"run {row.id}: {done}. If no engine runs, go on with: engine resume {row.id}"
+    _tell_sent(row.id, kind, number, told, as_json=as_json)
 
 
 def _tell_sent(run: str, kind: str, number: int, text: str, *, as_json: bool) -> None:
