@@ -232,7 +232,7 @@ def _spawn_in_session(
     """Start a process that is no `Popen`: it outlives us by design, so nothing is to wait for it."""
     try:
         os.posix_spawn(argv[0], argv, env, file_actions=actions, setsid=True)
-    except NotImplementedError:  # macOS before 10.15
+    except NotImplementedError:  # macOS before 10.15 has no setsid here: a group of its own must do
         os.posix_spawn(argv[0], argv, env, file_actions=actions, setpgroup=0)
 
 

@@ -103,7 +103,7 @@ def test_both_agree_on_each_keyword(keyword: str, argument: Any) -> None:
     full = Validator("any.v1", schema, _no_others)
     kept = [is_kept(value) for value in POOL]
     assert kept == [full.violations(value) == () for value in POOL]
-    assert True in kept
+    assert any(kept), "the pool has no value that this keyword keeps, so nothing was compared"
     assert (False in kept) == (schema not in ({"title": "t"}, {"uniqueItems": False}))
 
 

@@ -15,6 +15,7 @@ from tck_adapter import NOW, Adapter
 from engine.decisions import DecisionModel
 from engine.decisions.cases import play, read_cases
 from engine.feel.external import JAVA_LANG
+from tests.needs import missing
 
 LEVELS = ("compliance-level-2", "compliance-level-3")
 CASES, CASES_WITH_A_VALUE = 3391, 1927
@@ -45,7 +46,7 @@ def outcomes() -> tuple[Outcomes, str]:
     folder = kit()
     if folder is None:
         reason = "the DMN test kit is not there; set DMN_TCK to a folder with TestCases and tck_runner.py"
-        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
+        missing(reason)
     module = runner(folder)
     with pytest.MonkeyPatch.context() as patch:
         lines: list[str] = []

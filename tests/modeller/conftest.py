@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from tests.needs import missing
+
 HERE = Path(__file__).parent
 Task = dict[str, Any]  # Any: JSON
 HOWTO = HERE.parents[1] / "docs/howto/model-with-bpmn-js.md"
@@ -31,17 +33,13 @@ PACKAGES = (
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
-def _without(reason: str) -> None:
-    pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
-
-
 @pytest.fixture(scope="session")
 def modules() -> Path:
     """The folder with the packages (NODE_PATH)."""
     found = os.environ.get("NODE_PATH")
     missing = [name for name in PACKAGES if found is None or not (Path(found) / name).is_dir()]
     if missing or shutil.which("node") is None:
-        _without(f"no node, or no {', '.join(missing)}: npm install them and set NODE_PATH")
+        missing(f"no node, or no {', '.join(missing)}: npm install them and set NODE_PATH")
     return Path(found or "")
 
 
@@ -70,7 +68,7 @@ def modeller(
     """Carry out tasks in bpmn-js in a headless browser; see page.js."""
     browser = next((found for name in BROWSERS if (found := shutil.which(name))), None)
     if browser is None:
-        _without("no browser: install Chromium")
+        missing("no browser: install Chromium")
     folder = tmp_path_factory.mktemp("modeller")
     (code,) = re.findall(r"```js modeller\.js\n(.*?)```", HOWTO.read_text("utf-8"), re.DOTALL)
     (folder / "modeller.js").write_text(code, "utf-8")

@@ -15,6 +15,7 @@ from lxml import etree
 
 from engine.cli.views import VIEWS
 from tests.acceptance.conftest import Answer, Project
+from tests.needs import missing
 
 Ask = Callable[..., Answer]
 READERS = Path(__file__).parents[1] / "readers" / "read.py"
@@ -157,11 +158,7 @@ def read(kind: str, file: Path, *more: str) -> Any:
     """Return what the reader of this kind of file makes of it."""
     python = os.environ.get("READERS")
     if not python:
-        if os.environ.get("CI"):
-            pytest.fail(
-                "no readers: .ci/run installs tests/readers/requirements.txt and sets READERS"
-            )
-        pytest.skip("no readers: install tests/readers/requirements.txt, set READERS to its python")
+        missing("no readers: install tests/readers/requirements.txt, set READERS to its python")
     done = subprocess.run(
         [python, str(READERS), kind, str(file), *more], capture_output=True, text=True, timeout=120
     )
