@@ -43,7 +43,6 @@ from engine.core.model import (
     Json,
     MessageSubscribed,
     MessageUnsubscribed,
-    RunId,
     SignalBroadcast,
     SignalThrown,
     TimerFired,
@@ -54,12 +53,12 @@ from engine.core.model import (
     VerdictGiven,
     VerdictRequested,
 )
-from engine.core.process import Instance, advance, start
 from engine.errors import BpmnError, ContractError, DefinitionError, IntegrityError
 from engine.handlers import Activation, DeliveryWorld, Handlers, World
-from engine.ledger import Draft, event_to_json, turn
+from engine.ledger import Draft, turn
+from engine.runtime.instances import Instances
 from engine.runtime.mail import Asked, Mail
-from engine.runtime.pending import Open, Waiting, local_key, root_end, waiting_in
+from engine.runtime.pending import Waiting, local_key, root_end, waiting_in
 from engine.runtime.recorder import Recorder
 from engine.store import Change, CommandTaken, InstanceClosed, InstanceOpened
 
@@ -131,12 +130,8 @@ class Conductor:
         self._witness = witness
         self._judge = judge
         self._clock = clock
-        self._window = window
         self._watch = watch
-        self._instances: dict[str, Instance] = {}
-        self._open: dict[str, Open] = {}
-        self._unstarted: dict[str, deque[ChildRequested]] = {}
-        self._live_children: dict[str, int] = {}
+        self._instances = Instances(run, definitions, window=window)
         self._due: list[tuple[datetime, str, str]] = []
         self._running: dict[str, asyncio.Task[None]] = {}
         self._inbox: asyncio.Queue[tuple[str, Fact]] = asyncio.Queue()
@@ -165,49 +160,30 @@ class Conductor:
     def rebuild(self) -> None:
         """Rebuild every open instance from its recorded facts. Raises IntegrityError when events come out otherwise."""
         store = self._recorder.store
-        rows = store.open_instances(self._run)
-        if not any(row.instance == ROOT_INSTANCE for row in rows):
+        self._instances.rebuild(store)
+        opened = self._instances.opened
+        if ROOT_INSTANCE not in opened:
             ended = root_end(store, self._run)
             self._root_end = _end_of(ended) if ended else None
-        if not rows:
+        if not opened:
             self._ended = self._root_end
-        for row in rows:
-            for recorded in store.facts(self._run, row.instance):
-                events = self._advance(row.instance, recorded.fact) or ()
-                if [event_to_json(event) for event in events] != [
-                    event_to_json(event) for event in recorded.events
-                ]:
-                    raise IntegrityError(
-                        f"instance {row.instance} does not come out as recorded",
-                        where=f"entry {recorded.seq}",
-                        hint="Run `engine ledger verify` and `engine replay`; nothing was changed.",
-                    )
-        waiting = {row.instance: self._open[row.instance] for row in rows}
-        for item in self._mail.recall(waiting, self._clock.now()):
+        for item in self._mail.recall(opened, self._clock.now()):
             self._inbox.put_nowait(item)
-        live = {row.instance for row in rows}
-        for instance, opened in self._open.items():
-            for child, request in opened.children.items():
-                if child in live:
-                    self._live_children[instance] = self._live_children.get(instance, 0) + 1
-                else:
-                    self._unstarted.setdefault(instance, deque()).append(request)
-            for key, due in opened.timers.items():
-                heapq.heappush(self._due, (due, instance, key))
+        self._due = sorted(self._instances.timers())
 
     def has_begun(self) -> bool:
         """Return whether there is, after `rebuild`, an instance to go on with or an end that was reached."""
-        return bool(self._open) or self._ended is not None
+        return bool(self._instances.opened) or self._ended is not None
 
     async def resume(self) -> None:
         """After `rebuild`: ask again for everything that is open."""
-        turns: deque[tuple[str, Fact]] = deque()
-        for instance in list(self._unstarted):
-            self._start_children(instance, turns)
-        for instance, opened in list(self._open.items()):
+        turns: list[tuple[str, Fact]] = []
+        for instance in self._instances.parents_of_waiting():
+            turns.extend(self._instances.children_to_start(instance, self._clock.now()))
+        for instance, opened in self._instances.opened.items():
             for request in opened.verdicts.values():
                 turns.append((instance, await self._verdict(request)))
-        for instance, opened in self._open.items():
+        for instance, opened in self._instances.opened.items():
             for job in opened.jobs.values():
                 self._dispatch(instance, job)
         for item in turns:
@@ -240,23 +216,7 @@ class Conductor:
 
     def waiting(self) -> tuple[Waiting, ...]:
         """Return what only a person can go on with."""
-        return (*waiting_in(self._open), *self._events())
-
-    def _events(self) -> list[Waiting]:
-        """Return who waits for a signal or a condition: the ledger says so only when it has happened."""
-        return [
-            Waiting(
-                instance=instance,
-                element=wait.element,
-                key=wait.key,
-                kind="event",
-                text=f"waits for a {wait.kind}",
-                task=self._open[instance].task,
-            )
-            for instance, value in self._instances.items()
-            for wait in value.waiting
-            if wait.kind in ("signal", "condition")
-        ]
+        return self._instances.waiting()
 
     # ---- one round
 
@@ -288,12 +248,10 @@ class Conductor:
         effects: list[tuple[str, Event]] = []
         while queue:
             instance, fact = queue.popleft()
-            if not self._is_expected(instance, fact):
-                continue
-            events = self._advance(instance, fact)
+            events = self._instances.advance(instance, fact)
             if events is None:
                 continue
-            opened = self._open[instance]
+            opened = self._instances.opened[instance]
             drafts.append(turn(instance, fact, events, task=opened.task))
             if isinstance(fact, InstanceStarted):
                 changes.append(
@@ -303,35 +261,14 @@ class Conductor:
                 self._watch(opened.label, fact, events)
             for event in events:
                 await self._follow(instance, event, queue, drafts, changes, effects)
-        if self._root_end is not None and all(opened.parent for opened in self._open.values()):
+        if self._root_end is not None and all(
+            opened.parent for opened in self._instances.opened.values()
+        ):
             self._ended = self._root_end
         if drafts or changes:
             await self._recorder.commit(drafts, changes)
         for instance, event in effects:
             self._act(instance, event)
-
-    def _is_expected(self, instance: str, fact: Fact) -> bool:
-        """Return whether the fact can have an effect: not late, and no child that its parent gave up."""
-        if isinstance(fact, InstanceStarted) and fact.parent:
-            parent = self._open.get(fact.parent)
-            return parent is not None and instance in parent.children
-        return isinstance(fact, InstanceStarted) or instance in self._instances
-
-    def _advance(self, instance: str, fact: Fact) -> tuple[Event, ...] | None:
-        """Advance one instance; None when the fact had no effect (late, doubled)."""
-        if isinstance(fact, InstanceStarted):
-            step = start(self._definitions, RunId(self._run), InstanceId(instance), fact)
-            self._open[instance] = Open(
-                process=fact.process,
-                parent=fact.parent,
-            )
-        else:
-            step = advance(self._definitions, self._instances[instance], fact)
-        if step.ignored:
-            return None
-        self._instances[instance] = step.instance
-        self._open[instance].apply(fact, step.events)
-        return step.events
 
     async def _follow(
         self,
@@ -351,12 +288,14 @@ class Conductor:
                     self._witness.verdict_drafts(event.package, event.input, fact.verdict, fact.at)
                 )
             case ChildRequested():
-                self._unstarted.setdefault(instance, deque()).append(event)
-                self._start_children(instance, queue)
+                self._instances.await_child(instance, event)
+                queue.extend(self._instances.children_to_start(instance, self._clock.now()))
             case ChildCancelled(child=child):
-                self._cancel_child(instance, child, queue)
+                if child in self._instances:
+                    reason = f"cancelled by {instance}"
+                    queue.append((child, InstanceCancelled(at=self._clock.now(), reason=reason)))
             case EscalationThrown(code=code, variables=variables):
-                parent = self._open[instance].parent
+                parent = self._instances.opened[instance].parent
                 if parent:
                     queue.append(
                         (
@@ -373,7 +312,7 @@ class Conductor:
                 queue.extend(self._broadcast(name, variables))
             case MessageSubscribed():
                 now = self._clock.now()
-                process = self._open[instance].process
+                process = self._instances.opened[instance].process
                 found = self._mail.office.subscribe(InstanceId(instance), process, event, now)
                 if found is not None:
                     queue.append((instance, found.fact(now)))
@@ -396,15 +335,14 @@ class Conductor:
         queue: deque[tuple[str, Fact]],
         changes: list[Change],
     ) -> None:
-        opened = self._open.pop(instance)
-        self._instances.pop(instance, None)
+        opened = self._instances.end(instance)
         changes.append(InstanceClosed(instance=instance, state=event.state))
         changes.extend(self._witness.ended_changes(opened.process, event.variables))
         if not opened.parent:
             if instance == ROOT_INSTANCE:
                 self._root_end = _end_of(event)
             return
-        if opened.parent in self._open:
+        if opened.parent in self._instances.opened:
             queue.append(
                 (
                     opened.parent,
@@ -418,34 +356,7 @@ class Conductor:
                     ),
                 )
             )
-            self._live_children[opened.parent] -= 1
-            self._start_children(opened.parent, queue)
-
-    def _start_children(self, parent: str, queue: deque[tuple[str, Fact]]) -> None:
-        """Start requested children of `parent` in their order, while the window has room."""
-        waiting = self._unstarted.get(parent)
-        while waiting and self._live_children.get(parent, 0) < self._window:
-            request = waiting.popleft()
-            if request.child not in self._open.get(parent, Open(process="")).children:
-                continue  # cancelled before it began
-            self._live_children[parent] = self._live_children.get(parent, 0) + 1
-            queue.append(
-                (
-                    request.child,
-                    InstanceStarted(
-                        at=self._clock.now(),
-                        process=request.process,
-                        variables=request.variables,
-                        parent=parent,
-                    ),
-                )
-            )
-
-    def _cancel_child(self, parent: str, child: str, queue: deque[tuple[str, Fact]]) -> None:
-        if child in self._instances:
-            queue.append(
-                (child, InstanceCancelled(at=self._clock.now(), reason=f"cancelled by {parent}"))
-            )
+            queue.extend(self._instances.children_to_start(opened.parent, self._clock.now()))
 
     async def _verdict(self, request: VerdictRequested) -> VerdictGiven:
         now = self._clock.now()
@@ -459,7 +370,7 @@ class Conductor:
     def _act(self, instance: str, event: Event) -> None:
         match event:
             case JobCreated(job=job):
-                opened = self._open.get(instance)
+                opened = self._instances.opened.get(instance)
                 if opened is not None and local_key(job) in opened.jobs:
                     self._dispatch(instance, job)
             case JobCancelled(job=key):
@@ -510,7 +421,7 @@ class Conductor:
         found: list[tuple[str, Fact]] = []
         while self._due and self._due[0][0] <= now:
             _, instance, key = heapq.heappop(self._due)
-            opened = self._open.get(instance)
+            opened = self._instances.opened.get(instance)
             if opened is not None and key in opened.timers:
                 found.append((instance, TimerFired(at=now, timer=key)))
         return found
@@ -588,10 +499,10 @@ class Conductor:
         """
         if self._running or not self._inbox.empty():
             return False
-        due = [due for opened in self._open.values() for due in opened.timers.values()]
+        due = [due for opened in self._instances.opened.values() for due in opened.timers.values()]
         if self._stopping or not due:
             return True
-        return bool(waiting_in(self._open)) and min(due) > self._clock.now() + PATIENCE
+        return bool(waiting_in(self._instances.opened)) and min(due) > self._clock.now() + PATIENCE
 
     def _idle_end(self) -> Ended:
         if self._stopping:
