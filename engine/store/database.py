@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import RLock
@@ -36,47 +36,33 @@ from engine.ledger import (
     note,
     read_entry,
     read_turn,
-    seal,
 )
 from engine.ledger.checkpoints import SigningKey, ensure_key, sign_checkpoint
-from engine.ledger.entries import NO_HASH, after, entry_hash, time_text
+from engine.ledger.entries import NO_HASH, time_text
 from engine.ledger.merkle import Frontier
 from engine.ledger.rotation import rotation_drafts, rotations
-from engine.store.apply import TaskBodies, apply, read_body
+from engine.store.apply import apply, read_body
 from engine.store.blobs import Blobs
 from engine.store.changes import Change
 from engine.store.checks import disagreements
+from engine.store.commits import (
+    Live,
+    advance,
+    fenced,
+    frontier_of,
+    insert_entries,
+    refuse_unknown_runs,
+    refuse_wrong_end,
+    sealed_behind,
+    when_to_sign,
+)
 from engine.store.connections import Database
-from engine.store.rows import FINISHED, Command, Effect, Fenced, InstanceRow, Run, TaskRow
+from engine.store.rows import FINISHED, Command, Effect, InstanceRow, Run, TaskRow
 from engine.store.tables import COMMAND, EFFECT, ENTRY, INSTANCE, RUN, TASK
 
-CHECKPOINT_EVERY: Final = 1000
-
 _RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-_WITNESSED: Final = frozenset(
-    {EntryType.MERGE_AUTHORIZED, EntryType.ROLLBACK_AUTHORIZED, EntryType.RUN_FINISHED}
-)
 _NAMING_A_KEY: Final = (EntryType.CHECKPOINT_SIGNED.value, EntryType.KEY_ROTATED.value)
-_ADVANCE: Final = (
-    "UPDATE run SET epoch = ?, entries = ?, head = ?, peaks = ?, signed = ?"
-    " WHERE number = ? AND epoch = ? AND entries = ?"
-)
-_INSERT: Final = (
-    "INSERT INTO entry (run, seq, hash, type, instance, task, once, line)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-)
 _FETCH_ROWS: Final = 500
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Live:
-    """A run that this store writes: the end of its chain and tree as last committed."""
-
-    number: int
-    head: Head
-    frontier: Frontier
-    signed: int  #: size of the tree at the last checkpoint
-    tasks: TaskBodies = field(default_factory=dict)
 
 
 class Store:
@@ -86,7 +72,7 @@ class Store:
         self.home: Final = home
         self._database = database
         self._blobs = Blobs(home)
-        self._live: dict[str, _Live] = {}
+        self._live: dict[str, Live] = {}
         self._mutex = RLock()
         self._key: SigningKey | None = None
 
@@ -168,12 +154,12 @@ class Store:
         }
         with self._mutex:
             with self._database.writing() as connection:
-                _refuse_unknown_runs(connection, feature, known_runs)
+                refuse_unknown_runs(connection, feature, known_runs)
                 connection.execute(insert(RUN).values(row))
                 number = connection.execute(
                     select(RUN.c.number).where(RUN.c.id == run)
                 ).scalar_one()
-                fresh = _Live(number=number, head=Head(run, 1), frontier=Frontier(), signed=0)
+                fresh = Live(number=number, head=Head(run, 1), frontier=Frontier(), signed=0)
                 _, live = self._write(connection, fresh, fresh.head, [created], (), None)
             self._live[run] = live
         return 1
@@ -196,13 +182,13 @@ class Store:
             with self._database.writing() as connection:
                 row = _run_row(connection, run)
                 if seen is not None and (seen.epoch, seen.entries) != (row.epoch, row.entries):
-                    raise _fenced(run, seen.epoch, seen.entries)
+                    raise fenced(run, seen.epoch, seen.entries)
                 old = Head(run, row.epoch, row.entries, row.head)
-                _refuse_wrong_end(connection, row.number, old)
-                taken = _Live(
+                refuse_wrong_end(connection, row.number, old)
+                taken = Live(
                     number=row.number,
                     head=replace(old, epoch=old.epoch + 1),
-                    frontier=_frontier(row),
+                    frontier=frontier_of(row),
                     signed=row.signed,
                     tasks={task.task: task.body for task in _tasks(connection, row.number)},
                 )
@@ -298,7 +284,7 @@ class Store:
     def root(self, run: str) -> tuple[int, bytes]:
         """Return (entries, Merkle root) as committed: what a merge commit carries as its trailer."""
         with self._database.reading() as connection:
-            frontier = _frontier(_run_row(connection, run))
+            frontier = frontier_of(_run_row(connection, run))
             return frontier.size, frontier.root()
 
     def entries(
@@ -400,24 +386,24 @@ class Store:
     def _write(
         self,
         connection: Connection,
-        live: _Live,
+        live: Live,
         old: Head,
         drafts: Sequence[Draft],
         changes: Sequence[Change],
         signed_at: datetime | None,
-    ) -> tuple[list[Sealed], _Live]:
+    ) -> tuple[list[Sealed], Live]:
         """Write everything of one commit; return the sealed entries and where the run then stands."""
-        sealed, moved = _sealed(live, drafts, self._blobs)
-        at = signed_at or _when_to_sign(sealed, moved)
+        sealed, moved = sealed_behind(live, drafts, self._blobs)
+        at = signed_at or when_to_sign(sealed, moved)
         if at is not None:
-            signed, moved = _sealed(moved, [self._signed(moved, at)], self._blobs)
+            signed, moved = sealed_behind(moved, [self._signed(moved, at)], self._blobs)
             sealed, moved = sealed + signed, replace(moved, signed=moved.frontier.size - 1)
-        _advance(connection, moved, old)
-        _insert(connection, moved.number, sealed)
+        advance(connection, moved, old)
+        insert_entries(connection, moved.number, sealed)
         apply(connection, moved.number, moved.head.seq, changes, moved.tasks)
         return sealed, moved
 
-    def _signed(self, live: _Live, at: datetime) -> Draft:
+    def _signed(self, live: Live, at: datetime) -> Draft:
         if self._key is None:
             self._key = ensure_key(self.home)
         size, root, run = live.frontier.size, live.frontier.root(), live.head.run
@@ -460,117 +446,6 @@ def _of_types(types: Sequence[EntryType]) -> list[ColumnElement[bool]]:
     return [ENTRY.c.type.in_([item.value for item in types])] if types else []
 
 
-def _sealed(live: _Live, drafts: Sequence[Draft], blobs: Blobs) -> tuple[list[Sealed], _Live]:
-    head, sealed = live.head, []
-    for draft in drafts:
-        entry = seal(head, draft, blobs.put)
-        head = after(head, entry)
-        sealed.append(entry)
-    frontier = live.frontier.grown(entry.line for entry in sealed)
-    return sealed, replace(live, head=head, frontier=frontier)
-
-
-def _when_to_sign(sealed: Sequence[Sealed], live: _Live) -> datetime | None:
-    """Return the time for a checkpoint over `sealed`, or None when it need not be witnessed yet."""
-    if not sealed:
-        return None
-    is_due = live.frontier.size - live.signed >= CHECKPOINT_EVERY
-    if is_due or any(entry.draft.type in _WITNESSED for entry in sealed):
-        return sealed[-1].draft.at
-    return None
-
-
-def _advance(connection: Connection, live: _Live, old: Head) -> None:
-    """Move the end of the chain, if it is still where this engine left it and no other has taken over."""
-    moved = connection.exec_driver_sql(
-        _driver_text(_ADVANCE, connection),
-        (
-            live.head.epoch,
-            live.head.seq,
-            live.head.hash,
-            live.frontier.to_bytes(),
-            live.signed,
-            live.number,
-            old.epoch,
-            old.seq,
-        ),
-    )
-    if moved.rowcount != 1:
-        raise _fenced(old.run, old.epoch, old.seq)
-
-
-def _fenced(run: str, epoch: int, entries: int) -> Fenced:
-    return Fenced(
-        "another engine has taken this run over",
-        where=f"run {run}",
-        expected=f"epoch {epoch} with {entries} entries",
-        got="a later state",
-        hint="This engine stops; nothing of this step was recorded.",
-    )
-
-
-def _refuse_unknown_runs(connection: Connection, feature: str, known: int | None) -> None:
-    """Raise Fenced when another engine has started a run of `feature` since the caller counted them."""
-    if known is None:
-        return
-    rows = connection.execute(select(RUN.c.id).where(RUN.c.feature == feature)).all()
-    if len(rows) != known:
-        raise Fenced(
-            "another engine has started a run of this feature meanwhile",
-            where=f"feature {feature}",
-            expected=f"{known} runs",
-            got=f"{len(rows)}",
-            hint="This engine stops and has started nothing; look at the other with: engine status",
-        )
-
-
-def _insert(connection: Connection, number: int, sealed: Sequence[Sealed]) -> None:
-    """Insert the entries through the driver: the hottest statement of the engine."""
-    if not sealed:
-        return
-    connection.exec_driver_sql(
-        _driver_text(_INSERT, connection),
-        [
-            (
-                number,
-                entry.seq,
-                entry.hash,
-                entry.draft.type.value,
-                entry.draft.instance or None,
-                entry.draft.task or None,
-                entry.draft.once or None,
-                entry.line,
-            )
-            for entry in sealed
-        ],
-    )
-
-
-def _driver_text(statement: str, connection: Connection) -> str:
-    """Return a statement in the driver's own spelling. Two statements of every commit go past SQLAlchemy's
-    expression layer, which would cost more than SQLite itself."""
-    return statement.replace("?", "%s") if connection.dialect.name == "postgresql" else statement
-
-
-def _refuse_wrong_end(connection: Connection, number: int, head: Head) -> None:
-    """Raise IntegrityError unless the last entry is the one the run row names."""
-    rows = connection.execute(
-        select(ENTRY.c.seq, ENTRY.c.line)
-        .where(ENTRY.c.run == number)
-        .order_by(ENTRY.c.seq.desc())
-        .limit(1)
-    ).all()
-    seq, line = (rows[0].seq, bytes(rows[0].line)) if rows else (0, b"")
-    if seq != head.seq or (rows and entry_hash(read_entry(line).prev, line) != head.hash):
-        raise IntegrityError(
-            "the ledger does not end where the run says",
-            where=f"run {head.run}",
-            expected=f"{head.seq} entries ending in {head.hash.hex()[:16]}",
-            got=f"entry {seq}",
-            hint="Keep the database as it is and run: engine ledger verify",
-        )
-
-
 # --- rows to values ----------------------------------------------------------------------------------
 
 
@@ -598,15 +473,6 @@ def _run(row: Any) -> Run:  # Any: a row of RUN
 def _tasks(connection: Connection, number: int) -> list[TaskRow]:
     rows = connection.execute(select(TASK).where(TASK.c.run == number).order_by(TASK.c.task))
     return [TaskRow(task=row.task, state=row.state, body=read_body(row.body)) for row in rows]
-
-
-def _frontier(row: Any) -> Frontier:  # Any: a row of RUN
-    try:
-        return Frontier.from_bytes(row.entries, bytes(row.peaks))
-    except ValueError as error:
-        raise IntegrityError(
-            "the Merkle tree of the run is damaged", where=f"run {row.id}"
-        ) from error
 
 
 def _time(text: str) -> datetime:
