@@ -364,8 +364,10 @@ class Finding:
     element: str
     message: str
     hint: str = ""
+    column: int = 0  #: from 1; 0 when the line says enough
 
     def __str__(self) -> str:
         said = self.message if self.message.endswith((".", "?", "!")) else f"{self.message}."
         hint = f" {self.hint}" if self.hint else ""
-        return f"{self.file}:{self.line}: {self.severity}: {said}{hint} [{self.rule}]"
+        column = f":{self.column}" if self.column else ""
+        return f"{self.file}:{self.line}{column}: {self.severity}: {said}{hint} [{self.rule}]"

@@ -111,20 +111,21 @@ def lint(
     as_json: AsJson = False,
 ) -> None:
     """Find gaps, overlaps, unreachable rules, wrong types and other mistakes."""
-    from engine.decisions import findings as reports
+    from engine.cli import finding_forms as forms
+    from engine.decisions.findings import RULES
 
     paths = _dmn_files(files)
     found = [f for path in paths for f in _lint(path, imports, dialect)]
     names = [str(path) for path in paths]
     match LintFormat.json if as_json else format_:
         case LintFormat.json:
-            _print_json("decision-lint", reports.as_json(found, names))
+            _print_json("decision-lint", forms.as_json(found, names))
         case LintFormat.sarif:
-            _print(reports.as_sarif(found))
+            _print(forms.as_sarif(found, "engine decision lint", RULES))
         case LintFormat.github:
-            typer.echo("\n".join(reports.as_github(found)), nl=bool(found))
+            typer.echo("\n".join(forms.as_github(found)), nl=bool(found))
         case LintFormat.text:
-            typer.echo(reports.as_text(found, names))
+            typer.echo(forms.as_text(found, names))
     if any(f.severity == "error" or (strict and f.severity == "warning") for f in found):
         raise typer.Exit(3)
 

@@ -98,6 +98,7 @@ def check(
     style: Format = "text",
 ) -> int:
     """Check that every policy can be read, is pure, and closes by default. Exit 3 when one is not."""
+    from engine.cli import finding_forms
     from engine.errors import DefinitionError
     from engine.policy.authoring import lint
 
@@ -112,16 +113,7 @@ def check(
         else:
             _echo_placed(findings, folder, style, "engine policy check")
     elif as_json:
-        show.as_json(
-            "policy-check",
-            {
-                "findings": [
-                    {"file": f.file, "line": f.line, "severity": f.severity, "rule": f.rule,
-                     "message": f.message, "hint": f.hint}
-                    for f in findings
-                ]
-            },
-        )  # fmt: skip
+        show.as_json("policy-check", finding_forms.as_json(findings, list(modules)))
     is_text = style == "text" and not as_json
     for finding in findings if is_text else ():
         show.line(show.plain(finding))
@@ -183,13 +175,15 @@ def test(
 
 def _echo_placed(findings: Sequence[Finding], folder: Path | None, style: str, tool: str) -> None:
     """Print findings as SARIF or for GitHub, with files as seen from here."""
-    from engine.cli import policy_formats
+    import orjson
+
+    from engine.cli import finding_forms
 
     placed = [replace(f, file=str(folder / f.file)) if folder else f for f in findings]
     if style == "sarif":
-        typer.echo(policy_formats.sarif(placed, tool))
+        typer.echo(orjson.dumps(finding_forms.as_sarif(placed, tool)).decode())
     elif placed:
-        typer.echo(policy_formats.github(placed))
+        typer.echo("\n".join(finding_forms.as_github(placed)))
 
 
 @app.command()

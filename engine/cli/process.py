@@ -77,7 +77,11 @@ def lint(
             fixed = [str(item.said) for file in repaired for item in file.done]
             show.as_json("process-lint", body | ({"fixed": fixed} if fix else {}))
         case LintFormat.sarif:
-            typer.echo(json.dumps(finding_forms.as_sarif(findings), ensure_ascii=False))
+            typer.echo(
+                json.dumps(
+                    finding_forms.as_sarif(findings, "engine process lint"), ensure_ascii=False
+                )
+            )
         case LintFormat.github:
             typer.echo("\n".join(finding_forms.as_github(findings)), nl=bool(findings))
         case LintFormat.text:

@@ -1,12 +1,10 @@
-"""What the analysis of a DMN file found, and the forms in which people and machines read it."""
+"""What the analysis of a DMN file found."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
-from urllib.parse import quote
 
 Severity = Literal["error", "warning", "info"]
 
@@ -93,101 +91,3 @@ class Report:
                 hint=hint,
             )
         )
-
-
-def as_text(findings: Sequence[Finding], files: Sequence[str]) -> str:
-    """Return all findings and a line that counts them, without a final newline."""
-    count = Counter[str](f.severity for f in findings)
-    parts = [
-        f"{count[s]} {noun}{'' if count[s] == 1 or s == 'info' else 's'}"
-        for s, noun in (("error", "error"), ("warning", "warning"), ("info", "to know"))
-        if count[s]
-    ]
-    checked = f"{len(files)} file{'' if len(files) == 1 else 's'} checked"
-    return "\n".join([*map(str, findings), f"{checked}: {', '.join(parts) or 'nothing to report'}"])
-
-
-def as_json(findings: Sequence[Finding], files: Sequence[str]) -> dict[str, object]:
-    """Return plain values for `engine.decision-lint/v1`."""
-    return {
-        "files": list(files),
-        "errors": sum(f.severity == "error" for f in findings),
-        "warnings": sum(f.severity == "warning" for f in findings),
-        "findings": [
-            {
-                "file": f.file,
-                "line": f.line,
-                "severity": f.severity,
-                "rule": f.rule,
-                "element": f.element,
-                "decision": f.decision,
-                "rows": list(f.rows),
-                "witness": dict(f.witness),
-                "message": f.message,
-                "hint": f.hint,
-            }
-            for f in findings
-        ],
-    }
-
-
-def as_github(findings: Sequence[Finding]) -> Iterator[str]:
-    """Yield workflow commands that GitHub shows at the line of the file."""
-    levels = {"error": "error", "warning": "warning", "info": "notice"}
-    for f in findings:
-        place = f"file={_property(f.file)},line={max(f.line, 1)},title={_property(f.rule)}"
-        yield f"::{levels[f.severity]} {place}::{_message(' '.join((f.message, f.hint)).strip())}"
-
-
-def as_sarif(findings: Sequence[Finding]) -> dict[str, object]:
-    """Return a SARIF 2.1.0 log with one run."""
-    levels = {"error": "error", "warning": "warning", "info": "note"}
-    rules = sorted({f.rule for f in findings})
-    return {
-        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
-        "version": "2.1.0",
-        "runs": [
-            {
-                "tool": {
-                    "driver": {
-                        "name": "engine decision lint",
-                        "rules": [
-                            {"id": rule, "shortDescription": {"text": RULES[rule]}}
-                            for rule in rules
-                        ],
-                    }
-                },
-                "results": [
-                    {
-                        "ruleId": f.rule,
-                        "ruleIndex": rules.index(f.rule),
-                        "level": levels[f.severity],
-                        "message": {"text": " ".join((f.message, f.hint)).strip()},
-                        "locations": [
-                            {
-                                "physicalLocation": {
-                                    "artifactLocation": {"uri": quote(f.file)},
-                                    "region": {"startLine": max(f.line, 1)},
-                                },
-                                "logicalLocations": [
-                                    {
-                                        "name": f.element,
-                                        "fullyQualifiedName": f.decision or f.element,
-                                    }
-                                ],
-                            }
-                        ],
-                    }
-                    for f in findings
-                ],
-            }
-        ],
-    }
-
-
-def _message(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(text: str) -> str:
-    return _message(text).replace(":", "%3A").replace(",", "%2C")

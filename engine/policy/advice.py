@@ -259,6 +259,7 @@ def _finding(
         severity=severity,
         rule=rule,
         element="",
-        message=f"column {at['col']}: {message}",
+        message=message,
         hint=hint,
+        column=at["col"],
     )

@@ -74,6 +74,7 @@ def impure_finding(file: str, line: int, column: int, name: str) -> Finding:
         severity="error",
         rule="impure-builtin",
         element=name,
-        message=f"column {column}: {name} gives answers that replay cannot repeat",
+        message=f"{name} gives answers that replay cannot repeat",
         hint="Let the diagram pass what you need as input.",
+        column=column,
     )

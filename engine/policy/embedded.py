@@ -180,9 +180,8 @@ def _unreadable(path: str, error: Exception) -> FindingsError:
         severity="error",
         rule="unreadable",
         element="",
-        message=f"column {place['column']}: the policy cannot be read: {said}"
-        if place
-        else f"the policy cannot be read: {said}",
+        message=f"the policy cannot be read: {said}",
         hint="Mend the file; docs/reference/policy-backends.md lists what the embedded engine lacks.",
+        column=int(place["column"]) if place else 0,
     )
     return FindingsError([finding])

@@ -132,6 +132,7 @@ def _finding(
         severity="error",
         rule=rule,
         element=element,
-        message=f"column {at['col']}: {message}",
+        message=message,
         hint=hint,
+        column=at["col"],
     )

@@ -295,12 +295,12 @@ def test_the_command_mends_and_tells_what_is_left(
         'p.bpmn: fixed: exclusive gateway "G" (G) has the default flow G_to_B.',
         "p.bpmn: fixed: p has a picture.",
         "p.bpmn:19: info: flow G_to_A: has a condition but no name. Name it: the answer it stands for. [label-required]",
-        "1 file checked: 1 info",
+        "1 file checked: 1 to know",
     ]
     assert stat.S_IMODE(torn.stat().st_mode) == 0o640
     assert sorted(path.name for path in Path().iterdir()) == ["p.bpmn"]
     before = torn.read_bytes()
-    assert run(str(torn), "--fix", capsys=capsys)[1].splitlines()[-1] == "1 file checked: 1 info"
+    assert run(str(torn), "--fix", capsys=capsys)[1].splitlines()[-1] == "1 file checked: 1 to know"
     assert torn.read_bytes() == before
 
 

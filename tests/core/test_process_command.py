@@ -165,7 +165,7 @@ def test_lint_names_file_line_and_element(folder: Path, capsys: pytest.CaptureFi
     assert {item["file"] for item in errors} == {str(folder / "broken.bpmn")}
     assert all(item["line"] > 1 and item["rule"] for item in errors)
     assert process.lint([folder / "greet.bpmn"]) == 0
-    assert capsys.readouterr().out.endswith("1 file checked: 1 info\n")
+    assert capsys.readouterr().out.endswith("1 file checked: 1 to know\n")
 
 
 def test_lint_for_machines(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from dmn_writing import decision, dmn, input_data, knowledge_model, literal, table
 
+from engine.cli.finding_forms import as_github, as_json, as_sarif, as_text
 from engine.decisions import DecisionModel, analyse
-from engine.decisions.findings import RULES, as_github, as_json, as_sarif, as_text
+from engine.decisions.findings import RULES
 
 AGE, KIND = input_data("age", "number"), input_data("kind", "string")
 
@@ -220,7 +221,7 @@ def test_findings_are_written_in_four_forms() -> None:
         "1 file checked: 1 error",
     ]
     assert list(as_github(found)) == [
-        f"::error file=a%2C b/risk.dmn,line={line},title=overlap::{message}"
+        f"::error file=a%2C b/risk.dmn,line={line},title=overlap::{message}."
     ]
     assert as_json(found, ["a, b/risk.dmn"])["findings"] == [
         {
@@ -230,13 +231,13 @@ def test_findings_are_written_in_four_forms() -> None:
             "rule": "overlap",
             "element": "r2",
             "decision": "risk",
-            "rows": [1, 2],
+            "rows": (1, 2),
             "witness": {"age": 18},
             "message": message,
             "hint": "",
         }
     ]
-    (run,) = as_sarif(found)["runs"]  # type: ignore[misc]  # plain JSON
+    (run,) = as_sarif(found, "engine decision lint", RULES)["runs"]  # type: ignore[misc]  # plain JSON
     assert run["results"][0]["locations"][0]["physicalLocation"]["region"] == {"startLine": line}
     json.dumps(run)
 

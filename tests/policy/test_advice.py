@@ -181,5 +181,5 @@ def test_warnings_are_shown_and_do_not_fail(tmp_path: Path) -> None:
     checked = Project(tmp_path).engine("policy", "check", ".")
     assert (checked.code, checked.out) == (
         0,
-        "p.rego:5: warning: column 1: nothing refers to known. Take it away, or use it. [unused-rule]\n",
+        "p.rego:5:1: warning: nothing refers to known. Take it away, or use it. [unused-rule]\n",
     )

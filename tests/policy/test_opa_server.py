@@ -258,11 +258,11 @@ def test_a_policy_of_somebody_else_for_our_package_is_refused(opa_url: str) -> N
         ("package p\nallow if {\n", r"p\.rego: the OPA server refuses the policy"),
         (
             "package p\nallow := http.send({})\n",
-            r"p\.rego:2: error: column 10: http\.send gives answers",
+            r"p\.rego:2:10: error: http\.send gives answers",
         ),
         (
             "package p\nallow := time.now_ns() > 0\n",
-            r"p\.rego:2: error: column 10: time\.now_ns gives answers",
+            r"p\.rego:2:10: error: time\.now_ns gives answers",
         ),
     ],
 )
