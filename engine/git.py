@@ -23,12 +23,12 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from engine.errors import EnvironmentFailure, GitError, UsageError
+from engine.frozen import dataclass
 
 if TYPE_CHECKING:
     from git.cmd import Git as Runner

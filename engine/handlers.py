@@ -21,11 +21,12 @@ Rules that hold for every handler
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal, Protocol
 
 from engine.core.model import Job, Json, Variables
 from engine.errors import BpmnError, ContractError, DefinitionError
+from engine.frozen import dataclass
 
 __all__ = [
     "Activation",

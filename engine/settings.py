@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, ValidationError, model_validator
 
 from engine.errors import UsageError
+from engine.frozen import dataclass
 
 HOME_NAME = ".engine"
 FILE_NAME = "engine.toml"

@@ -11,7 +11,7 @@ import json
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import Decimal
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from pydantic import HttpUrl, ValidationError
 
 from engine import __version__
 from engine.errors import EngineError, UsageError
+from engine.frozen import dataclass
 from engine.settings import origin_of
 
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")

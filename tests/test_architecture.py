@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 #: tiers from the bottom up; a room imports rooms of lower tiers, and itself
 TIERS = (
-    {"errors"},
+    {"errors", "frozen"},
     {"bpmn", "feel", "decisions"},
     {"core"},
     {"handlers", "settings", "git", "programs", "contracts", "shipped"},

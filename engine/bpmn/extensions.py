@@ -8,7 +8,7 @@ namespaces (colours, layout, a vendor's notes) have none, except those of engine
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from typing import Final
 
 from engine.bpmn.model import (
@@ -21,6 +21,7 @@ from engine.bpmn.model import (
 )
 from engine.bpmn.texts import Texts, owner_id, owner_of
 from engine.bpmn.xml import Element, children, label, line, split
+from engine.frozen import dataclass
 
 __all__ = [
     "CAMUNDA",

@@ -10,8 +10,10 @@ a `Template` is what Camunda 8 calls static or FEEL: plain text unless it starte
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
+
+from engine.frozen import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)

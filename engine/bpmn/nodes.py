@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
 
 from engine.bpmn.dialect import DRAWN, EVENTS, GATEWAYS, NODES, REFUSED, check_node
@@ -43,6 +43,7 @@ from engine.bpmn.model import (
 )
 from engine.bpmn.texts import Texts, owner_of
 from engine.bpmn.xml import Element, children, label, line, name_of, split, text_of
+from engine.frozen import dataclass
 
 __all__ = ["Nodes", "Roots"]
 

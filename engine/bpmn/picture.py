@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from engine.bpmn.xml import DIAGRAM, Element, children
+from engine.frozen import dataclass
 
 __all__ = ["DC", "DI", "Box", "Edge", "Picture", "Plane", "Point", "Shape", "read_picture"]
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from engine.bpmn import camunda, spiff, zeebe
@@ -26,6 +25,7 @@ from engine.bpmn.model import Document, Process
 from engine.bpmn.nodes import Nodes, Roots
 from engine.bpmn.texts import Dialect, Texts
 from engine.bpmn.xml import BPMN, Element, children, label, line, name_of, parse, split
+from engine.frozen import dataclass
 
 __all__ = ["dialect_of", "read", "read_extensions"]
 

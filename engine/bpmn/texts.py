@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import re
-from dataclasses import dataclass
 from typing import Final, Literal
 
 from engine.bpmn import translate
@@ -16,6 +15,7 @@ from engine.bpmn.collector import Collector
 from engine.bpmn.model import Expression, Position, Template
 from engine.bpmn.xml import Element, label, line
 from engine.errors import EngineError
+from engine.frozen import dataclass
 
 __all__ = ["Dialect", "Texts", "owner_id", "owner_of"]
 

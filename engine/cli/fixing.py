@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from engine.bpmn import BpmnDefinitionError
 from engine.bpmn.fix import fix
 from engine.cli.definition_files import content_of
 from engine.cli.files import write_whole
+from engine.frozen import dataclass
 
 if TYPE_CHECKING:
     from engine.bpmn.fix import Fix

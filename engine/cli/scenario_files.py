@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -18,6 +17,7 @@ from engine.core.definitions import Definitions
 from engine.core.process import Step
 from engine.core.scenario import Difference, Scenario, play
 from engine.errors import DefinitionError, UsageError
+from engine.frozen import dataclass
 from engine.shipped import folder
 
 if TYPE_CHECKING:

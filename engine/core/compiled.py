@@ -7,7 +7,7 @@ what an element does can be read off `behaviour.py` without looking anything up 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, TypeVar
 
 from engine.bpmn.model import (
@@ -50,6 +50,7 @@ from engine.bpmn.model import (
 from engine.core import timing
 from engine.core.expressions import Compiled, Mappings, Text, compile_template, target_path
 from engine.feel import FeelError
+from engine.frozen import dataclass
 
 T = TypeVar("T")
 

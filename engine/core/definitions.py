@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import Final, cast
 
@@ -33,6 +33,7 @@ from engine.core.policy_values import ENDINGS, rules_of
 from engine.decisions import DecisionModel, Outcome
 from engine.errors import DefinitionError
 from engine.feel import FeelError, evaluate
+from engine.frozen import dataclass
 
 _PACKAGE: Final = re.compile(r"^\s*package\s+([\w.]+)", re.MULTILINE)
 _IMPORT: Final = re.compile(rb"<(\w+:)?import\s")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
 
@@ -15,6 +14,7 @@ from engine.bpmn.model import Expression, Mapping_, Template
 from engine.core.model import Json, Variables
 from engine.feel import FeelError, Result, Value, compile_expression, to_json
 from engine.feel.values import number_text
+from engine.frozen import dataclass
 
 _NAMES: Final = re.compile(r"[^\W\d]\w*+(?!\s*\()")
 

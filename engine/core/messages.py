@@ -27,7 +27,7 @@ told what was begun (`began`), which messages are kept and who had them (`keep`)
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from decimal import Decimal
 
@@ -40,6 +40,7 @@ from engine.core.model import (
     Variables,
 )
 from engine.feel.values import number_text
+from engine.frozen import dataclass
 
 __all__ = ["Correlation", "Door", "Doors", "Message", "Opening", "PostOffice", "key_text"]
 

@@ -13,11 +13,13 @@ Invariants
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import NewType
+
+from engine.frozen import dataclass
 
 Json = None | bool | int | Decimal | str | Sequence["Json"] | Mapping[str, "Json"]
 Variables = Mapping[str, Json]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from engine.bpmn.model import CatchEvent, EventBasedGateway, ReceiveTask
@@ -54,6 +53,7 @@ from engine.core.model import (
 )
 from engine.core.process import Instance, Step, advance, start
 from engine.core.timing import Span
+from engine.frozen import dataclass
 
 Judge = Callable[[str, Json, datetime], Verdict]
 Watch = Callable[[Step], None]

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 
 from SpiffWorkflow.bpmn.specs.bpmn_process_spec import BpmnProcessSpec
@@ -29,6 +28,7 @@ from engine.core.execution import KINDS, NOTHING, Execution, Fired, State, Wait,
 from engine.core.expressions import Moment, Trouble
 from engine.core.model import Event, Fact, InstanceId, InstanceStarted, RunId, Variables
 from engine.errors import DefinitionError, IntegrityError
+from engine.frozen import dataclass
 
 __all__ = ["Instance", "State", "Step", "Waiting", "Waits", "advance", "start"]
 

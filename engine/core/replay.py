@@ -7,7 +7,7 @@ decision tables and routing are derived anew, under the recorded definitions.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import field, fields, is_dataclass
 from itertools import zip_longest
 
 from engine.core.definitions import Definitions
@@ -24,6 +24,7 @@ from engine.core.model import (
 )
 from engine.core.process import Instance, Step, advance, start
 from engine.errors import LedgerError
+from engine.frozen import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)

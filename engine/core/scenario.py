@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -18,6 +18,7 @@ from engine.core.model import Json, Reason, Ruling, Variables, Verdict
 from engine.core.player import Fail, Judge, Played, Player, Throw, Watch
 from engine.core.replay import same
 from engine.core.timing import span
+from engine.frozen import dataclass
 
 MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
@@ -26,6 +25,7 @@ from engine.feel.temporal import (
     parse_date_time,
     parse_duration,
 )
+from engine.frozen import dataclass
 
 Kind = Literal["date", "duration", "cycle"]
 

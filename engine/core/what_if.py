@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 
 from engine.core.definitions import Decision, Definitions
@@ -37,6 +37,7 @@ from engine.core.model import (
 )
 from engine.core.process import Instance, Step, advance, start
 from engine.core.replay import Record, same
+from engine.frozen import dataclass
 
 Judge = Callable[[InstanceId, VerdictRequested, datetime], Verdict]
 Place = tuple[InstanceId, str, int]  #: instance, decision, the how manieth evaluation of it there

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from engine.decisions.evaluation import DecisionModel
 from engine.decisions.findings import Finding, Report
@@ -38,6 +38,7 @@ from engine.decisions.tables import build_table
 from engine.decisions.terms import Names
 from engine.errors import DefinitionError
 from engine.feel.builtins import builtins_of
+from engine.frozen import dataclass
 
 
 def analyse(model: DecisionModel) -> tuple[Finding, ...]:

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
@@ -30,6 +29,7 @@ from engine.decisions.explanation import Explanation, show
 from engine.decisions.xml import parse_xml
 from engine.errors import DefinitionError, EngineError
 from engine.feel import Value, evaluate, from_json, to_json
+from engine.frozen import dataclass
 
 TCK: Final = "{http://www.omg.org/spec/DMN/20160719/testcase}"
 XSI: Final = "{http://www.w3.org/2001/XMLSchema-instance}"

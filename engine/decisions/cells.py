@@ -7,7 +7,6 @@ Anything else (variables, `?`, functions) is not, and is evaluated each time.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
@@ -24,6 +23,7 @@ from engine.feel.ast import (
     UnaryTests,
 )
 from engine.feel.temporal import Date, parse_date
+from engine.frozen import dataclass
 
 KINDS: Final = {
     Decimal: Kind.NUMBER,

@@ -17,13 +17,14 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import ROUND_FLOOR, Context, Decimal
 from enum import Enum
 from functools import cached_property
 from typing import Any
 
 from engine.feel.temporal import Date
+from engine.frozen import dataclass
 
 Ordered = (
     Any  # str, bool, Decimal or a temporal value of engine.feel: totally ordered inside one kind

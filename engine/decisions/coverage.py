@@ -8,10 +8,10 @@ the answer is `proven=False`, never a guess.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from engine.decisions.columns import Column, Ordered
+from engine.frozen import dataclass
 
 NULL: Final = -1  #: the position of null in a column
 MAX_WORK: Final = 600_000  #: states looked at before the search gives up

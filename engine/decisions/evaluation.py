@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
@@ -50,6 +49,7 @@ from engine.decisions.xml import MAX_BYTES
 from engine.errors import DefinitionError
 from engine.feel import Function, Parameter, Run, Value
 from engine.feel.types import FunctionOf, Type, coerce
+from engine.frozen import dataclass
 
 
 class PathLike(Protocol):

@@ -7,10 +7,10 @@ None, bool, int, Decimal, str, list and dict; that is what the ledger keeps.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 
 from engine.feel import FeelError, Value, kind, to_json
+from engine.frozen import dataclass
 
 
 def plain(value: Value) -> Value:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple
 
 from engine.decisions.model import (
@@ -26,6 +26,7 @@ from engine.decisions.model import (
 )
 from engine.decisions.reader import VERSIONS
 from engine.errors import DefinitionError
+from engine.frozen import dataclass
 
 
 class Key(NamedTuple):

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import decimal
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from engine.decisions.explanation import Outcome
 from engine.decisions.model import Aggregator, HitPolicy
 from engine.feel.values import CONTEXT, NUMBERS, Value, kind
+from engine.frozen import dataclass
 
 Outputs = tuple[Value, ...]  #: one value for each output column
 

@@ -6,9 +6,10 @@ Every element carries the line it stands on, so that an error can say `file:line
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import Literal
+
+from engine.frozen import dataclass
 
 Dialect = Literal["dmn", "camunda"]
 

@@ -8,7 +8,7 @@ broken hit policy) makes that function start over with `follow`, which is possib
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import Decimal
 from typing import Any, Final
 
@@ -47,6 +47,7 @@ from engine.feel.types import (
     coerce,
 )
 from engine.feel.values import native
+from engine.frozen import dataclass
 
 TEMPORAL: Final = frozenset({DATE, TIME, DATE_TIME, DAYS_TIME_DURATION, YEARS_MONTHS_DURATION})
 #: The Python test that a value is already of a type.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from engine.decisions.cells import NotConstant, constant
 from engine.decisions.columns import Kind, Static, holds
@@ -20,6 +19,7 @@ from engine.errors import DefinitionError
 from engine.feel import Value, ast, kind
 from engine.feel.ast import Node
 from engine.feel.types import Type, conforms
+from engine.frozen import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)

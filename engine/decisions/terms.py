@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from engine.decisions.columns import Static
 from engine.feel import Run, Value
 from engine.feel.ast import UnaryTests
+from engine.frozen import dataclass
 
 Scope: TypeAlias = dict[str, Value]
 Eval: TypeAlias = Callable[[Run, Scope], Value]

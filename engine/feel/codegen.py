@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Final
@@ -28,6 +28,7 @@ from engine.feel.builtins import Builtin, builtins_of
 from engine.feel.run import Run
 from engine.feel.types import conforms
 from engine.feel.values import NATIVE, Function, Parameter, Value, native
+from engine.frozen import dataclass
 
 NESTING: Final = 10  #: levels of the tree in one Python expression
 TERMS: Final = 20  #: terms of a sum in one Python expression

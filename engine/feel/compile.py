@@ -7,7 +7,6 @@ why something is null. Both are pure: the same variables give the same value.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from engine.feel import ast
@@ -18,6 +17,7 @@ from engine.feel.run import Run
 from engine.feel.temporal import DateTime
 from engine.feel.types import Type
 from engine.feel.values import Value, from_json, native
+from engine.frozen import dataclass
 
 Dialect: TypeAlias = Literal["dmn", "camunda"]
 Externals: TypeAlias = Mapping[str, Callable[..., Value]]

@@ -5,9 +5,8 @@ Everything else the standard answers with null; the reason is then a `FeelWarnin
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from engine.errors import DefinitionError
+from engine.frozen import dataclass
 
 SNIPPET = 60  #: how many characters of the faulty line are shown on each side
 

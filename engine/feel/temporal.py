@@ -15,9 +15,11 @@ Invariants
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import total_ordering
 from typing import TYPE_CHECKING
+
+from engine.frozen import dataclass
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo

@@ -12,11 +12,12 @@ Invariants
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from engine.feel.temporal import Date, DateTime, Time
 from engine.feel.values import Function, Range, Value, kind, native
+from engine.frozen import dataclass
 
 if TYPE_CHECKING:
     from engine.feel.run import Run

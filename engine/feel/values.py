@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import decimal
 from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -27,6 +27,7 @@ from engine.feel.temporal import (
     YearsMonthsDuration,
     make_date,
 )
+from engine.frozen import dataclass
 
 if TYPE_CHECKING:
     from engine.feel.run import Run

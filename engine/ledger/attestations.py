@@ -15,10 +15,10 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from engine.core.model import Json
+from engine.frozen import dataclass
 from engine.ledger.canonical import encode
 from engine.ledger.checkpoints import SigningKey
 from engine.ledger.dsse import seal_envelope

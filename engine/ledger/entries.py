@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from hashlib import sha256
@@ -24,6 +23,7 @@ import orjson
 
 from engine.core.model import Json
 from engine.errors import LedgerError
+from engine.frozen import dataclass
 from engine.ledger import canonical, shape
 
 TAG: Final = b"poundlock/ledger-entry/v1\n"

@@ -8,9 +8,10 @@ shows that a later tree only appended to an earlier one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
+
+from engine.frozen import dataclass
 
 EMPTY_ROOT: Final = sha256(b"").digest()
 HASH_BYTES: Final = 32

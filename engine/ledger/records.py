@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from datetime import UTC, datetime
 from enum import Enum
 from functools import cache, partial
@@ -23,6 +23,7 @@ from typing import Any, Final
 from engine.core import model
 from engine.core.model import Event, Fact, Json
 from engine.errors import LedgerError
+from engine.frozen import dataclass
 from engine.ledger import shape
 from engine.ledger.entries import Draft, Entry, EntryType, time_text
 

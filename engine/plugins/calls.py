@@ -9,7 +9,7 @@ import shutil
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +17,7 @@ from typing import Any, Literal
 from engine.contracts import Contracts
 from engine.core.model import Json
 from engine.errors import EngineError
+from engine.frozen import dataclass
 from engine.plugins.specs import Operation, Plugin, checksum, stamp
 from engine.programs import (
     Limits,

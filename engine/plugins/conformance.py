@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +11,7 @@ from typing import Any, Literal
 from engine.contracts import Contracts
 from engine.core.model import Json
 from engine.errors import EngineError
+from engine.frozen import dataclass
 from engine.plugins.calls import PluginResult, absent_tool, call
 from engine.plugins.specs import Plugin
 from engine.programs import Program, clean_environment, run_program

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 from engine.contracts import Contract, Contracts
 from engine.core.model import Json
 from engine.errors import DefinitionError
+from engine.frozen import dataclass
 
 Category = Literal["acquisition", "transformation", "state_change", "validation", "orchestration"]
 CATEGORIES: tuple[Category, ...] = get_args(Category)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from engine.bpmn.model import Finding
+from engine.frozen import dataclass
 from engine.policy import policy_digest
 from engine.policy.advice import advice
 from engine.policy.backends import RegoError, ServerSettings, Session

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from engine.bpmn.model import Finding
+from engine.frozen import dataclass
 
 #: functions whose answer is not in the input, or that reach outside; a name that ends in a dot stands for all below it
 IMPURE: Final = (

@@ -17,9 +17,9 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
+from engine.frozen import dataclass
 from engine.policy.tree import Module, Tree, dotted
 
 _QUOTES = b'"`'

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from engine.core.model import Json, Ruling, Verdict
+from engine.frozen import dataclass
 from engine.policy import PolicySet, input_text
 from engine.policy.embedded import Embedded, session_of, syntax_tree
 from engine.policy.spread import Body, Spread, Statement, spread

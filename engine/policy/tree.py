@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from engine.frozen import dataclass
 
 Tree = Any  # Any: JSON of regorus; objects with one member that names their kind
 

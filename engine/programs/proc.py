@@ -10,10 +10,10 @@ import os
 import signal
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from engine.frozen import dataclass
 from engine.programs.program import ProcessIdentity
 
 JOB_MARK = "ENGINE_JOB"  #: in the environment of every process of a program: the job's key

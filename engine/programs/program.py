@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Literal
 
+from engine.frozen import dataclass
 from engine.programs.redaction import Redactor
 
 State = Literal["exited", "signalled", "timed_out", "silent", "cancelled", "not_started", "flooded"]

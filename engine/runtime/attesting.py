@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 from base64 import b64decode
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC
 from hashlib import sha256
 from pathlib import Path
@@ -23,6 +22,7 @@ from typing import Any
 from engine import __version__
 from engine.core.safety import MERGE_KINDS
 from engine.errors import IntegrityError, LedgerError, UsageError
+from engine.frozen import dataclass
 from engine.ledger import EntryType, read_entry
 from engine.ledger.attestations import (
     AUTHORIZED,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from engine.contracts import Contracts
 from engine.core.definitions import Definitions
 from engine.core.model import Event, Fact, Json, Verdict
+from engine.frozen import dataclass
 from engine.handlers import Handlers
 from engine.ledger import EntryType, note
 from engine.plugins import discover

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import tee
 from typing import Any
 
@@ -27,6 +27,7 @@ from engine.core.what_if import Course, Evaluated, Judged, Place, Taken
 from engine.decisions.explanation import show
 from engine.decisions.model import DecisionTable
 from engine.errors import DefinitionError
+from engine.frozen import dataclass
 
 _LITERAL = re.compile(r'"((?:[^"\\]|\\.)*)"|(-?\d+)(?![\d.])|\b(true|false)\b')
 _CASES = 8  #: values that are tried for one input of a table

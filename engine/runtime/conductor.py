@@ -13,7 +13,7 @@ import asyncio
 import heapq
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -54,6 +54,7 @@ from engine.core.model import (
     VerdictRequested,
 )
 from engine.errors import BpmnError, ContractError, DefinitionError, IntegrityError
+from engine.frozen import dataclass
 from engine.handlers import Activation, DeliveryWorld, Handlers, World
 from engine.ledger import Draft, turn
 from engine.runtime.instances import Instances

@@ -7,11 +7,11 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 from engine.core.model import Outcome
 from engine.errors import EngineError
+from engine.frozen import dataclass
 from engine.runtime.engine import Engine
 from engine.workspaces import Repository
 

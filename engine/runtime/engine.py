@@ -12,7 +12,7 @@ import os
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -23,6 +23,7 @@ from engine.core.definitions import Definitions
 from engine.core.model import Variables
 from engine.core.reach import reach
 from engine.errors import EngineError, UsageError
+from engine.frozen import dataclass
 from engine.handlers import Handlers
 from engine.ledger import EntryType
 from engine.policy import PolicySet, ServerSettings

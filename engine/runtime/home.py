@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import EnvironmentFailure, UsageError
+from engine.frozen import dataclass
 from engine.settings import FILE_NAME, HOME_NAME
 from engine.workers.examples import EXAMPLES
 

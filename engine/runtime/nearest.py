@@ -9,7 +9,7 @@ and the safety kernel is asked about the very candidate that was recorded. A cou
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from functools import reduce
 
@@ -31,6 +31,7 @@ from engine.core.replay import Record, same
 from engine.core.safety import MERGE_KINDS, Refusal, Subject, VerdictEvidence, authorize
 from engine.core.what_if import Course, Judged, Place, Recorded, play
 from engine.errors import LedgerError
+from engine.frozen import dataclass
 from engine.ledger import Entry, EntryType
 from engine.ledger.canonical import encode
 from engine.policy import PolicySet

@@ -7,10 +7,10 @@ What was in memory or in the database at the time is not asked, so a copied ledg
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 from engine.core.model import InstanceEnded, InstanceId, Json, Variables
 from engine.core.process import Instance
+from engine.frozen import dataclass
 from engine.ledger import Entry, EntryType, read_turn
 from engine.ledger.entries import time_text
 from engine.runtime.forms import contexts, ended_tasks, texts

@@ -6,7 +6,7 @@ The conductor keeps it for the instances it carries; commands that only look fol
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 
 from engine.core.model import (
@@ -41,6 +41,7 @@ from engine.core.model import (
     VerdictGiven,
     VerdictRequested,
 )
+from engine.frozen import dataclass
 from engine.store import Store
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import takewhile
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from engine.core.model import Event, InstanceId, Json, RunId
 from engine.core.process import Instance
 from engine.core.replay import Divergence, Record, first_difference, replay
 from engine.errors import IntegrityError, UsageError
+from engine.frozen import dataclass
 from engine.ledger import Entry, EntryType, event_to_json, read_entry, read_turn, verify_chain
 from engine.ledger.canonical import encode
 from engine.ledger.export import segments

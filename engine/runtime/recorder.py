@@ -11,11 +11,11 @@ import time
 from base64 import b64decode
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from engine.errors import EngineError, StoreError
+from engine.frozen import dataclass
 from engine.ledger import Draft, Sealed
 from engine.ledger.export import Exporter
 from engine.store import Change, Store

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 
 from engine.core.definitions import Decision, Definitions
@@ -28,6 +28,7 @@ from engine.core.model import (
 )
 from engine.core.replay import Record, same
 from engine.errors import DefinitionError, UsageError
+from engine.frozen import dataclass
 from engine.policy import PolicySet
 from engine.runtime.pending import task_of
 from engine.runtime.proof import Book

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from engine.core.definitions import Definitions
 from engine.core.model import DecisionEvaluated, Json
 from engine.decisions.explanation import show
 from engine.decisions.model import DecisionTable
+from engine.frozen import dataclass
 
 ANY = {"", "-"}  #: cells that every value meets
 

@@ -16,7 +16,6 @@ import os
 import secrets
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -27,6 +26,7 @@ import orjson
 from engine.contracts import Contracts
 from engine.core.model import Json, Ruling, Verdict, Waived
 from engine.errors import IntegrityError, LedgerError, UsageError
+from engine.frozen import dataclass
 from engine.ledger import Draft, EntryType, canonical, note
 from engine.ledger.checkpoints import (
     SigningKey,

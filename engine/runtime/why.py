@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from typing import Any
 
@@ -24,6 +24,7 @@ from engine.core.model import (
     VerdictRequested,
 )
 from engine.errors import DefinitionError, UsageError
+from engine.frozen import dataclass
 from engine.ledger import Entry, EntryType, read_turn
 from engine.policy import PolicySet
 from engine.policy.study import explain as study

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
 from engine.core.model import Json, Variables
+from engine.frozen import dataclass
 from engine.handlers import DeliveryWorld
 from engine.runtime.conductor import Clock, Ended
 from engine.runtime.delivery import Delivery

@@ -13,7 +13,6 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +21,7 @@ from engine.contracts import Contracts
 from engine.core.definitions import Definitions
 from engine.core.model import Job, Json, Variables, Verdict
 from engine.errors import DefinitionError
+from engine.frozen import dataclass
 from engine.ledger import Draft, EntryType, Sealed, note
 from engine.plugins import Plugins
 from engine.programs import (

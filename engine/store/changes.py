@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from types import MappingProxyType
 
 from engine.core.model import Json, Variables
+from engine.frozen import dataclass
 
 _EMPTY: Variables = MappingProxyType({})
 

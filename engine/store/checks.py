@@ -7,12 +7,13 @@ flipped there would hide an entry from who asks for its type, or an intent from 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
 
 from sqlalchemy import Connection, select
 
 from engine.core.model import Json
+from engine.frozen import dataclass
 from engine.ledger import Entry, EntryType, read_entry
 from engine.ledger.entries import entry_hash
 from engine.ledger.records import once_of

@@ -8,13 +8,14 @@ Invariants
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Connection, select
 
 from engine.errors import IntegrityError
+from engine.frozen import dataclass
 from engine.ledger import Draft, EntryType, Head, Sealed, read_entry, seal
 from engine.ledger.entries import after, entry_hash
 from engine.ledger.merkle import Frontier

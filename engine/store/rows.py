@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from engine.core.model import Json
 from engine.errors import StoreError
+from engine.frozen import dataclass
 
 FINISHED: Final = ("completed", "failed", "blocked")
 PROCESS_PREFIX: Final = (

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Literal
 
 from engine.core.model import Json
+from engine.frozen import dataclass
 from engine.programs import Program, ProgramOutcome
 
 FailureClass = Literal[

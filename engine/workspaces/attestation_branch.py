@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import GitError, UsageError
+from engine.frozen import dataclass
 from engine.git import Git, Place, check_name, check_oid, commit_dates
 from engine.workspaces.model import Provenance, Published
 from engine.workspaces.user_repository import UserRepository

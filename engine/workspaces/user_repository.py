@@ -11,10 +11,10 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import GitError, UsageError
+from engine.frozen import dataclass
 from engine.git import Git, Place
 from engine.workspaces.model import Published
 from engine.workspaces.vault import fetch

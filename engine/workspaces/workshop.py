@@ -22,11 +22,12 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
 from engine.errors import EngineError, GitError
+from engine.frozen import dataclass
 from engine.git import Place, check_name, check_oid
 from engine.workspaces import paths
 from engine.workspaces.inspection import (

@@ -7,7 +7,6 @@ one graph: a token enters a sub-process at its start events and leaves it where 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 from engine.bpmn.checks import scopes
 from engine.bpmn.diff.change import Change
@@ -24,6 +23,7 @@ from engine.bpmn.model import (
     SubProcess,
     UserTask,
 )
+from engine.frozen import dataclass
 
 __all__ = ["consequences", "merging"]
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from engine.bpmn.checks import scopes
 from engine.bpmn.diff.change import Change, Weight
 from engine.bpmn.diff.elements import nodes_of
 from engine.bpmn.lint import reading
 from engine.bpmn.model import ExclusiveGateway, InclusiveGateway, Node, Process, SequenceFlow
+from engine.frozen import dataclass
 
 __all__ = ["flow_changes"]
 

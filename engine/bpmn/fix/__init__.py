@@ -8,7 +8,6 @@ Invariants
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from engine.bpmn.errors import BpmnDefinitionError
@@ -16,6 +15,7 @@ from engine.bpmn.fix import defaults, drawing, ids, references, zeebe
 from engine.bpmn.fix.tags import Source
 from engine.bpmn.reader import read
 from engine.bpmn.xml import parse
+from engine.frozen import dataclass
 
 __all__ = ["Fix", "fix"]
 

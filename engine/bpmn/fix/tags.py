@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from html import escape
 from typing import Final
 
 from lxml import etree
 
 from engine.bpmn.xml import Element
+from engine.frozen import dataclass
 
 __all__ = ["Source", "Tag", "attribute"]
 

@@ -7,9 +7,9 @@ event sub-processes; a node without incoming flows is no root, because nothing e
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 from engine.bpmn.model import BoundaryEvent, FlowNode, Node, Scope, StartEvent, SubProcess
+from engine.frozen import dataclass
 
 __all__ = ["Graph", "components"]
 

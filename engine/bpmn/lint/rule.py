@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import Literal
 
@@ -13,6 +13,7 @@ from engine.bpmn.model import Finding, FlowNode, Process, SequenceFlow, SubProce
 from engine.bpmn.picture import Picture, read_picture
 from engine.bpmn.texts import owner_id
 from engine.bpmn.xml import Element, label, line
+from engine.frozen import dataclass
 
 __all__ = [
     "Case",

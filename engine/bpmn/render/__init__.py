@@ -8,7 +8,6 @@ far as it has a picture.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from engine.bpmn.picture import Box, Edge, Picture, Plane, Shape, read_picture
@@ -17,6 +16,7 @@ from engine.bpmn.render.shapes import INK, draw_shape, label_box, named
 from engine.bpmn.render.svg import element, group, number, words
 from engine.bpmn.render.texts import LINE, SIZE, width, wrapped
 from engine.bpmn.xml import BPMN, Element, children, label, name_of, parse, split, text_of
+from engine.frozen import dataclass
 
 __all__ = ["render"]
 

@@ -14,7 +14,6 @@ A function is declared with its signature as text, which is also what the docume
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal, DecimalException
 from typing import Final
 
@@ -28,6 +27,7 @@ from engine.feel.temporal import (
     YearsMonthsDuration,
 )
 from engine.feel.values import NATIVE, Function, Parameter, Range, Value, kind, native, number
+from engine.frozen import dataclass
 
 Body = Callable[..., Value]
 MISSING: Final = object()  #: stands for an argument that was left out

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 
 from engine.core.model import (
@@ -20,6 +20,7 @@ from engine.core.model import (
     Variables,
     VerdictGiven,
 )
+from engine.frozen import dataclass
 from engine.ledger.canonical import encode
 from engine.ledger.entries import Entry, EntryType
 from engine.ledger.records import Turn, read_turn
