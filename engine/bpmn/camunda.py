@@ -37,6 +37,7 @@ READ: Final = frozenset(
         "candidateGroups",
         "candidateUsers",
         "dueDate",
+        "followUpDate",
         "formKey",
         "formRef",
         "versionTag",
@@ -53,7 +54,6 @@ NO_MEANING: Final = frozenset(
         "candidateStarterUsers",
         "diagramRelationId",
         "exclusive",
-        "followUpDate",
         "formRefBinding",
         "formRefVersion",
         "calledElementVersion",
@@ -96,6 +96,7 @@ def read(element: Element, texts: Texts) -> Extensions:
         candidate_groups=_template(element, "candidateGroups", texts),
         candidate_users=_template(element, "candidateUsers", texts),
         due_date=_template(element, "dueDate", texts),
+        follow_up_date=_template(element, "followUpDate", texts),
         form=_attribute(element, "formKey") or _attribute(element, "formRef"),
         version_tag=_attribute(element, "versionTag"),
     )

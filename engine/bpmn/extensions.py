@@ -65,6 +65,7 @@ class Extensions:
     candidate_groups: Template | None = None
     candidate_users: Template | None = None
     due_date: Template | None = None
+    follow_up_date: Template | None = None
     form: str = ""
     version_tag: str = ""
 

@@ -251,6 +251,7 @@ class UserTask(Activity):
     candidate_groups: Template | None = None
     candidate_users: Template | None = None
     due_date: Template | None = None
+    follow_up_date: Template | None = None
     form: str = ""
 
 

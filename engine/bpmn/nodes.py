@@ -247,6 +247,7 @@ class Nodes:
                     candidate_groups=extensions.candidate_groups,
                     candidate_users=extensions.candidate_users,
                     due_date=extensions.due_date,
+                    follow_up_date=extensions.follow_up_date,
                     form=extensions.form,
                 )
             case "receiveTask":

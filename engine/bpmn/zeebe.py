@@ -103,7 +103,10 @@ def _one(name: str, element: Element, child: Element, texts: Texts) -> Extension
                 candidate_users=_template(child, "candidateUsers", texts),
             )
         case "taskSchedule":
-            return Extensions(due_date=_template(child, "dueDate", texts))
+            return Extensions(
+                due_date=_template(child, "dueDate", texts),
+                follow_up_date=_template(child, "followUpDate", texts),
+            )
         case "formDefinition":
             names = ("formId", "externalReference", "formKey")
             return Extensions(form=next((v for n in names if (v := child.get(n))), ""))

@@ -12,7 +12,7 @@ import typer
 
 from engine.cli import interrupts, show
 from engine.cli.common import HERE, AsJson, ProjectFolder, RunOption, open_engine
-from engine.cli.running import EXIT, tell, watch
+from engine.cli.running import code_of, tell, watch
 
 if TYPE_CHECKING:
     from engine.runtime.engine import Engine, RunResult
@@ -59,7 +59,7 @@ def demo(
             "engine bundle copy lock     your own processes, tables and policies, to edit",
         ):
             show.line(f"  {text}")
-    return EXIT[result.status]
+    return code_of(result)
 
 
 def init(
@@ -115,7 +115,7 @@ def run(
     """Carry out a feature; goes on with its unfinished run if there is one."""
     engine = open_engine(project, run__workers=workers, run__mode=mode)
     if dry_run:
-        return _show_plan(engine.plan(feature), as_json=as_json)
+        return _show_plan(engine.plan(feature, new=new), as_json=as_json)
     result = _carry_out(engine, feature, as_json=as_json, new=new, timeout_s=timeout)
     return tell(result, as_json=as_json)
 
@@ -292,6 +292,9 @@ def _show_plan(plan: Any, *, as_json: bool) -> int:
             for wave in plan["waves"]
         ],
     )
+    if plan["merged"]:
+        ids = show.plain(" ".join(plan["merged"]))
+        show.line(f"[green]merged already[/], and left out unless --new: {ids}")
     show.line("Nothing was done (dry run).")
     return 0
 

@@ -216,6 +216,7 @@ def _list_waiting(project: Path, run_id: str | None, kind: str, *, as_json: bool
             for item in waiting_in(look(store, row.id))
             if item.kind == kind
         ]
+    found.sort(key=lambda pair: _urgency(pair[1], datetime.now(UTC)))
     if as_json:
         noun = "tasks" if kind == "approval" else "incidents"
         show.as_json(noun, {noun: [{"run": run, **_record(item)} for run, item in found]})
@@ -225,11 +226,30 @@ def _list_waiting(project: Path, run_id: str | None, kind: str, *, as_json: bool
         return 0
     for run, item in found:
         who = f" for {item.assignee or item.groups or 'anyone'}" if kind == "approval" else ""
-        show.line(show.plain(f"{item.instance}/{item.key} of run {run}{who}"))
+        show.line(show.plain(f"{item.instance}/{item.key} of run {run}{who}{_dates(item)}"))
         show.line(f"    {show.plain(item.text)}")
     verb = "complete KEY --var name=value" if kind == "approval" else "resolve KEY"
     show.line(f"Answer with: engine {verb}")
     return 0
+
+
+def _urgency(item: Waiting, now: datetime) -> tuple[bool, datetime]:
+    """Return what the list is sorted by: what is to be begun later comes last; then what is due first."""
+    return (_moment(item.follow_up, now) > now, _moment(item.due, datetime.max.replace(tzinfo=UTC)))
+
+
+def _moment(text: str, otherwise: datetime) -> datetime:
+    """Return a date of a diagram as a moment; a text that is no date means what `otherwise` says."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return otherwise
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _dates(item: Waiting) -> str:
+    due = f", due {item.due}" if item.due else ""
+    return f"{due}, to be begun {item.follow_up}" if item.follow_up else due
 
 
 def _answer(
@@ -335,6 +355,7 @@ def _record(item: Waiting) -> Mapping[str, Any]:
             "assignee": item.assignee,
             "groups": item.groups,
             "due": item.due,
+            "follow_up": item.follow_up,
             "form": item.form,
             "variables": dict(item.variables),
         }

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.cli import show
-from engine.cli.common import AsJson
+from engine.cli.common import HERE, AsJson, ProjectFolder, open_engine
 
 if TYPE_CHECKING:
     from engine.cli.fixing import Repaired
@@ -52,7 +52,11 @@ class LintFormat(StrEnum):
 
 @app.command()
 def lint(
-    paths: Annotated[list[Path], typer.Argument(help="Diagrams, or folders that hold some.")],
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Diagrams, or folders that hold some; the bundle in use without."),
+    ] = None,
+    project: ProjectFolder = HERE,
     format_: Annotated[
         LintFormat, typer.Option("--format", help="text, json, sarif or github.")
     ] = LintFormat.text,
@@ -66,8 +70,11 @@ def lint(
 ) -> int:
     """Find what cannot run, with file, line and what to do; exit 3 when there is an error."""
     from engine.cli import definition_files, finding_forms
+    from engine.errors import UsageError
 
-    files = definition_files.diagrams(paths)
+    if fix and not paths:
+        raise UsageError("--fix", expected="the diagrams that it may change", got="no path")
+    files = definition_files.diagrams(paths or [_bundle_in_use(project)])
     repaired = _mended(files, fix=fix, dry_run=dry_run)
     findings = definition_files.findings(files)
     names = [str(file) for file in files]
@@ -89,6 +96,14 @@ def lint(
                 typer.echo("\n".join(file.diff() if dry_run else map(str, file.done)))
             typer.echo(finding_forms.as_text(findings, names))
     return 3 if any(finding.severity == "error" for finding in findings) else 0
+
+
+def _bundle_in_use(project: Path) -> Path:
+    """Return the folder with the processes that runs of the project begin with."""
+    from engine.shipped import folder
+
+    root = open_engine(project).bundle_root()
+    return folder("process") if root is None else root / "process"
 
 
 def _mended(files: Sequence[Path], *, fix: bool, dry_run: bool) -> list[Repaired]:

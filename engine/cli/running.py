@@ -78,6 +78,12 @@ def watch(*, as_json: bool) -> Watch | None:
     return progress.tell
 
 
+def code_of(result: RunResult) -> int:
+    """Return the exit code of a run; done is only what the branches of the repository show."""
+    code = EXIT[result.status]
+    return 1 if code == 0 and result.report.get("unpublished") else code
+
+
 def tell(result: RunResult, *, as_json: bool) -> int:
     """Print how a run ended, and return the exit code."""
     if as_json:
@@ -89,11 +95,25 @@ def tell(result: RunResult, *, as_json: bool) -> int:
     else:
         show.run(result.report)
         if result.is_old:
-            show.line("Nothing was left to do. `--new` starts another run.")
+            show.line(
+                "Nothing was left to merge, but a branch is behind (above)."
+                if result.report.get("unpublished")
+                else "Nothing was left to do. `--new` starts another run."
+            )
+        _tell_unpublished(result)
         _tell_waiting(result)
     if result.notice:
         show.note(f"[red]note[/] {show.plain(result.notice)}")
-    return 130 if interrupts.count() else EXIT[result.status]
+    return 130 if interrupts.count() else code_of(result)
+
+
+def _tell_unpublished(result: RunResult) -> None:
+    """Say what to do about branches that could not be moved; what was merged is kept, whatever happens to them."""
+    if result.status == "completed" and result.report.get("unpublished"):
+        show.line(
+            "Everything is merged and kept in the engine home, but your repository does not show it all. When what "
+            "the notes say is mended, the same command moves the branches; nothing is done twice."
+        )
 
 
 def _tell_waiting(result: RunResult) -> None:

@@ -179,6 +179,7 @@ def _user_task(x: Execution, token: Token) -> None:
         candidate_groups=_shown(code.candidate_groups, view),
         candidate_users=_shown(code.candidate_users, view),
         due=_shown(code.due, view),
+        follow_up=_shown(code.follow_up, view),
         form=code.form,
         variables=view.variables,
     )

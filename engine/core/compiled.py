@@ -92,6 +92,7 @@ class UserTaskCode:
     candidate_groups: Text | None
     candidate_users: Text | None
     due: Text | None
+    follow_up: Text | None
     form: str
 
 
@@ -422,6 +423,7 @@ class _Compiler:
                     self._optional(node, node.candidate_groups),
                     self._optional(node, node.candidate_users),
                     self._optional(node, node.due_date),
+                    self._optional(node, node.follow_up_date),
                     node.form,
                 )
             case ReceiveTask():

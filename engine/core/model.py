@@ -295,6 +295,7 @@ class UserTaskCreated(Event):
     candidate_groups: str = ""
     candidate_users: str = ""
     due: str = ""
+    follow_up: str = ""  #: when somebody should begin with it; it may be completed before
     form: str = ""
     variables: Variables = field(default_factory=dict)
 

@@ -38,6 +38,7 @@ from engine.runtime.forms import (
     subject_of,
     texts,
 )
+from engine.runtime.publishing import publication
 from engine.runtime.recorder import Recorder
 from engine.runtime.tasks import TaskWorld
 from engine.runtime.world import Site
@@ -406,17 +407,9 @@ class Delivery(TaskWorld):
         """Move a branch of the user's repository forward by `move`, and record that it moved or why it did not."""
         async with self._published:
             published = await self._in_thread(move, self._base)
-            if published.state == "current":
-                return
-            is_refused = published.state == "refused"
-            await self._record(
-                EntryType.PUBLISH_REFUSED if is_refused else EntryType.PUBLISH_COMPLETED,
-                {
-                    "branch": published.branch,
-                    "commit": published.commit,
-                    "reason": published.reason,
-                },
-            )
+            draft = publication(published, self._clock.now())
+            if draft is not None:
+                await self._recorder.commit([draft])
 
     def _owned(self, changed: list[Any], sources: Sequence[Variables]) -> list[Json]:
         """Return the changes with the tasks that made each."""

@@ -30,13 +30,15 @@ from engine.policy import PolicySet, ServerSettings
 from engine.runtime.attesting import publish_missing
 from engine.runtime.carrying import Carrying, OnStart, Watch
 from engine.runtime.conductor import Clock
+from engine.runtime.earlier import merged_before
 from engine.runtime.home import ignore
 from engine.runtime.jobs import check_jobs
 from engine.runtime.older import refuse_forgotten_runs
 from engine.runtime.pending import Waiting
 from engine.runtime.proof import recorded_definitions
+from engine.runtime.publishing import publish_again
 from engine.runtime.report import report_of, write_report
-from engine.runtime.specs import find_task_graph, read_task_graph
+from engine.runtime.specs import definition_of, find_task_graph, read_task_graph
 from engine.runtime.waivers import Waivers
 from engine.runtime.work import FeatureWork, ProcessWork, Work
 from engine.settings import Project, Settings, load_project
@@ -148,19 +150,48 @@ class Engine:
 
     # ---- the main job
 
-    def plan(self, feature: str, mode: str | None = None) -> Mapping[str, Any]:
-        """Return {plan, waves, file} of a feature without doing anything."""
+    def plan(
+        self, feature: str, mode: str | None = None, *, new: bool = False
+    ) -> Mapping[str, Any]:
+        """Return {file, mode, task_count, widest, waves, merged} of a feature without doing anything.
+
+        `merged`: {task: {run, commit}} of what is merged already and would be left out; with `new` nothing is.
+        """
+        graph, planned = self._planned(feature, mode)
+        return {**planned, "merged": {} if new else self._merged(feature, graph)}
+
+    def _planned(self, feature: str, mode: str | None = None) -> tuple[Variables, dict[str, Any]]:
+        # Any: JSON of the plan
         from service_tasks.planning import build_plan
 
         graph, path = read_task_graph(self.project.root, feature, self.contracts())
         plan = build_plan(graph, mode or self.settings.run.mode or "waves")
-        return {
+        return graph, {
             "file": str(path),
             "mode": plan.mode,
             "task_count": plan.task_count,
             "widest": plan.widest,
             "waves": list(plan.waves),
         }
+
+    def _merged(self, feature: str, graph: Variables) -> dict[str, dict[str, str]]:
+        """Return the tasks that `run` would leave out; the vault and the store are read only."""
+        if not self.has_store() or not (self.project.home / "vault.git").is_dir():
+            return {}
+        listed: Any = graph["tasks"]  # Any: JSON checked against contract task-graph.v1
+        written = {str(task["id"]): definition_of(task) for task in listed}
+        with (
+            self.store() as store,
+            Repository.open(self.project.home, self.project.root, None) as repository,
+        ):
+            unfinished = store.unfinished_run(feature)
+            head = repository.start_of(
+                feature, unfinished.id if unfinished else None, self.settings.run.base_branch
+            )
+            found = merged_before(
+                store, feature, written, holds=lambda commit: repository.holds(commit, head)
+            )
+        return {task: {"run": run, "commit": commit} for task, (run, commit) in found.items()}
 
     def run_feature(
         self,
@@ -177,7 +208,7 @@ class Engine:
         is checked before anything is written.
         """
         graph = _file_digest(find_task_graph(self.project.root, feature))
-        self.plan(feature)
+        self._planned(feature)
         fresh = None if self.has_store() else self._fit(self.definitions(), delivers=True)
         with ExitStack() as stack:
             store = self._writing_store(stack, create=True)
@@ -186,6 +217,7 @@ class Engine:
             unfinished = None if new else store.unfinished_run(feature)
             done = None if new or unfinished else self._completed_run(store, feature, graph)
             if done is not None:
+                self._publish_late(store, done, lock.fd)
                 return RunResult(
                     run=done,
                     status="completed",
@@ -227,6 +259,21 @@ class Engine:
                 timeout_s=timeout_s,
             )
             return replace(result, notice=_attested(store, feature, run, repository))
+
+    def _publish_late(self, store: Store, run: str, lock_fd: int) -> None:
+        """Move the branches that could not be moved when the run ended; the report says what is left of it."""
+        if not report_of(store, run)["unpublished"]:
+            return
+        with Repository.open(self.project.home, self.project.root, lock_fd) as repository:
+            publish_again(
+                store,
+                run,
+                repository,
+                promote=self.settings.run.promote == "ff",
+                folder=self.project.home / "ledger" / run,
+                now=self.clock.now,
+            )
+        write_report(self.project.home / "runs" / run, report_of(store, run))
 
     def _attested_late(self, store: Store, feature: str, lock_fd: int) -> str:
         """Attest what a killed engine had merged and not come to attest; return why that was not possible, or ""."""

@@ -140,6 +140,7 @@ class Waiting:
     assignee: str = ""
     groups: str = ""
     due: str = ""
+    follow_up: str = ""
     form: str = ""
     variables: Variables = field(default_factory=dict)
 
@@ -214,6 +215,7 @@ def _approvals(instance: str, opened: Open) -> list[Waiting]:
             assignee=task.assignee,
             groups=task.candidate_groups,
             due=task.due,
+            follow_up=task.follow_up,
             form=task.form,
             variables=task.variables,
         )

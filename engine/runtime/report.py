@@ -26,6 +26,7 @@ _TYPES = (
     EntryType.MERGE_REFUSED,
     EntryType.MERGE_VOIDED,
     EntryType.ROLLBACK_COMPLETED,
+    EntryType.PUBLISH_COMPLETED,
     EntryType.PUBLISH_REFUSED,
 )
 _OPEN_STATES = {"pending", "running"}
@@ -128,7 +129,8 @@ def build_report(store: Store, run: str) -> dict[str, Json]:
         ],
         "gates": fold.gates,
         "waivers": fold.waivers,
-        "notices": fold.notices,
+        "notices": [*fold.notices, *map(_told, fold.unpublished.values())],
+        "unpublished": list(fold.unpublished.values()),
         "ledger": {"entries": row.entries, "head": row.head.hex()},
         "bundle": f"sha256:{row.bundle}",
         "seconds": max(0, round((row.changed_at - row.created_at).total_seconds())),
@@ -187,6 +189,9 @@ class _Fold:
         self.gates: list[Json] = []
         self.waivers: list[Json] = []
         self.notices: list[Json] = []
+        self.unpublished: dict[
+            str, dict[str, Json]
+        ] = {}  #: branches of the user's repository that could not be moved, by name
         self._wave = 1
 
     def take(self, entry: Entry) -> None:
@@ -215,7 +220,12 @@ class _Fold:
             case EntryType.RUN_FINISHED:
                 self.notices.extend(body.get("reasons", ()))
             case EntryType.PUBLISH_REFUSED:
-                self.notices.append(f"branch {body['branch']} was not moved: {body['reason']}")
+                self.unpublished[body["branch"]] = {
+                    "branch": body["branch"],
+                    "reason": body["reason"],
+                }
+            case EntryType.PUBLISH_COMPLETED:
+                self.unpublished.pop(body["branch"], None)
             case _:
                 pass
 
@@ -248,6 +258,10 @@ def _wave_state(states: list[str]) -> str:
     if kinds & _OPEN_STATES:
         return "running"
     return "partial" if "merged" in kinds else "failed"
+
+
+def _told(refused: Mapping[str, Json]) -> str:
+    return f"branch {refused['branch']} was not moved: {refused['reason']}"
 
 
 def _whole(value: object) -> int:

@@ -14,6 +14,7 @@ from engine.core.model import Job, Json, Variables
 from engine.ledger import EntryType, note
 from engine.plugins import call
 from engine.runtime.conductor import Clock
+from engine.runtime.earlier import merged_before
 from engine.runtime.forms import (
     body_of,
     captured,
@@ -82,23 +83,13 @@ class TaskWorld(GeneralWorld):
         return without_tasks(graph, merged.keys())
 
     def _merged_before(self) -> dict[str, tuple[str, str]]:
-        """Return {task: (run, commit)} of those that a run before this one has merged as they are written now, and
-        that are part of what this run starts from: after a roll-back, or on another branch, they are not."""
-        store = self._recorder.store
-        found: dict[str, tuple[str, str]] = {}
-        for run in store.runs():
-            if run.feature != self.feature or run.id == self.run:
-                continue
-            for row in store.tasks(run.id):
-                commit = str(row.body.get("commit"))
-                is_same = row.body.get("definition") == self._written.get(row.task, "")
-                if (
-                    row.state == "merged"
-                    and is_same
-                    and self._repository.holds(commit, self._base.head)
-                ):
-                    found[row.task] = (run.id, commit)
-        return found
+        return merged_before(
+            self._recorder.store,
+            self.feature,
+            self._written,
+            holds=lambda commit: self._repository.holds(commit, self._base.head),
+            but=self.run,
+        )
 
     async def machine(self) -> Variables:
         """Return limits of this machine and names that tables and policies need."""

@@ -109,11 +109,7 @@ class Repository:
         ref, base_ref = f"refs/heads/engine/{feature}/{run}", f"refs/engine/base/{feature}/{run}"
         head = self._user.head(base)
         if self._vault.resolve(ref) is None:
-            result = self._user.branch(f"engine/{feature}")
-            self._vault.fetch(self._user.git_dir, [c for c in (head.commit, result) if c])
-            goes_on = result is not None and not self._vault.is_ancestor(result, head.commit)
-            start = result if goes_on and result is not None else head.commit
-            self._vault.start(ref, base_ref, start, head.commit)
+            self._vault.start(ref, base_ref, self._start(feature, head.commit), head.commit)
         else:
             self._refuse_older_vault(feature, run)
         return Base(
@@ -123,6 +119,11 @@ class Repository:
             head=self._must(ref),
             integration_branch=f"engine/{feature}",
         )
+
+    def start_of(self, feature: str, run: str | None, base: str | None) -> str:
+        """Return where `run` stands, or a new run (None) would start; see `prepare`. No ref is made."""
+        known = self._vault.resolve(f"refs/heads/engine/{feature}/{run}") if run else None
+        return known or self._start(feature, self._user.head(base).commit)
 
     def recover_locks(self, only: tuple[str, str] | None = None) -> tuple[str, ...]:
         """Delete stale git lock files and half-made folders; return one sentence for each.
@@ -210,6 +211,10 @@ class Repository:
         """Return whether `commit` is part of the history of `head`."""
         return self._vault.resolve(commit) is not None and self._vault.is_ancestor(commit, head)
 
+    def head_of(self, ref: str) -> str | None:
+        """Return the commit that an integration ref is at, or None when the vault has no such ref."""
+        return self._vault.resolve(ref)
+
     def diff(self, old: str, new: str) -> tuple[FileChange, ...]:
         """Return what differs between two commits, with line counts, ordered by path."""
         return self._vault.diff(old, new)
@@ -243,6 +248,10 @@ class Repository:
             base.branch, self._vault.folder, base.ref, self._must(base.ref)
         )
 
+    def shows(self, branch: str, commit: str) -> bool:
+        """Return whether a branch of the user's repository has `commit` in its history."""
+        return self._user.holds(branch, commit)
+
     def attest(self, files: Mapping[str, bytes], provenance: Provenance) -> Published:
         """Put files about merges on the branch engine-attestations of the user's repository, or say why not."""
         return publish_files(self._vault, self._user, files, provenance)
@@ -271,6 +280,12 @@ class Repository:
         return {"GIT_CEILING_DIRECTORIES": str(self._home)}
 
     # ---- private
+
+    def _start(self, feature: str, head: str) -> str:
+        result = self._user.branch(f"engine/{feature}")
+        self._vault.fetch(self._user.git_dir, [c for c in (head, result) if c])
+        goes_on = result is not None and not self._vault.is_ancestor(result, head)
+        return result if goes_on and result is not None else head
 
     def _refuse_older_vault(self, feature: str, run: str) -> None:
         """Raise IntegrityError when the user's branch has a merge of `run` that the vault does not know."""

@@ -81,6 +81,11 @@ class UserRepository:
             return None
         return self._ask("show-ref", "--verify", "--hash", "--", f"refs/heads/{name}")
 
+    def holds(self, branch: str, commit: str) -> bool:
+        """Return whether `commit` is in the history of a branch."""
+        at = self.branch(branch)
+        return at is not None and self._is_ancestor(commit, at) is True
+
     def message(self, commit: str) -> str:
         """Return a commit as git stores it: head lines and message."""
         return self._git.run("cat-file", "commit", commit, at=self._place).text

@@ -13,7 +13,7 @@
 An element is `kind Id  property; property …`; what stands indented below `sub` or `esub` is inside it.
 Kinds: start end task manual service send user rule receive call sub esub xor or and race catch throw boundary.
 Triggers: `duration=PT1H`, `date=…`, `cycle=…`, `message=name; key=expr`, `signal=`, `error=`, `escalation=`,
-`condition=`, `terminate`. User tasks: `assignee`, `groups`, `users`, `form`, `due`. Boundaries: `on=Host`,
+`condition=`, `terminate`. User tasks: `assignee`, `groups`, `users`, `form`, `due`, `follow_up`. Boundaries: `on=Host`,
 `parallel` when not interrupting. Loops: `each=items; as=item; into=results; collect=expr;
 until=expr; sequential`. Gateways: `policy=package; policyInput=expr`.
 """
@@ -252,8 +252,13 @@ def _assignment(node: Node) -> list[str]:
     found = [f"<zeebe:assignmentDefinition{who} />"] if who else []
     if node.has("form"):
         found.append(f"<zeebe:formDefinition formId={_value(node.get('form'))} />")
-    if node.has("due"):
-        found.append(f"<zeebe:taskSchedule dueDate={_value(node.get('due'))} />")
+    dates = "".join(
+        f" {attribute}={_value(node.get(name))}"
+        for name, attribute in (("due", "dueDate"), ("follow_up", "followUpDate"))
+        if node.has(name)
+    )
+    if dates:
+        found.append(f"<zeebe:taskSchedule{dates} />")
     return found
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 from engine.cli import _run
 from tests.acceptance.conftest import Answer, Project
+from tests.core.drawing import draw
 from tests.runtime.conftest import Asked
 
 Ask = Callable[..., Answer]
@@ -24,6 +26,68 @@ def test_status_is_the_report_of_the_run(ask: Ask) -> None:
     }
     people = ask("status").out
     assert all(word in people for word in ("price", "merged", "no_debt", "quarantined"))
+
+
+def test_a_dry_run_tells_what_is_merged_already(ask: Ask) -> None:
+    plan = ask("run", "--feature", "shop", "--dry-run", "--json").json
+    listed = ask("status", "--json").json["report"]["tasks"]
+    assert {task: row["commit"] for task, row in plan["merged"].items()} == {
+        task["id"]: task["commit"] for task in listed if task["state"] == "merged"
+    }
+    assert [[task["id"] for task in wave["tasks"]] for wave in plan["waves"]] == [
+        ["price"],
+        ["debt", "tax"],
+    ]
+    assert "merged already, and left out unless --new: price" in (
+        ask("run", "--feature", "shop", "--dry-run").out
+    )
+    anew = ask("run", "--feature", "shop", "--dry-run", "--new", "--json").json
+    assert anew["merged"] == {}
+
+
+def test_lint_without_a_path_looks_at_the_bundle_in_use(
+    shop: Project, asked: Asked, bundle: Path, tmp_path: Path
+) -> None:
+    shipped = asked(shop, "process", "lint")
+    assert (shipped.code, "3 files checked" in shipped.out) == (0, True)
+    own = Project(tmp_path)
+    own.git("init", "-q")
+    shutil.copytree(bundle, tmp_path / "lock")
+    own.configure('bundle = "lock"\n')
+    diagram = tmp_path / "lock/process/orchestration.bpmn"
+    text = diagram.read_text("utf-8")
+    diagram.write_text(text.replace('type="report.write"', 'type="report.wrote"', 1), "utf-8")
+    found = asked(own, "process", "lint")
+    assert (found.code, "report.wrote" in found.out) == (3, True)
+    assert asked(own, "process", "lint", "--fix").code == 2
+
+
+def test_user_tasks_are_listed_by_when_they_are_due_and_to_be_begun(
+    tmp_path: Path, asked: Asked
+) -> None:
+    project = Project(tmp_path)
+    project.git("init", "-q")
+    (tmp_path / "ask.bpmn").write_bytes(
+        draw(
+            "start Start\nand Fork\nand Join\nend End\n"
+            "user Later  due=2026-11-30; follow_up=2999-01-01T00:00:00Z\n"
+            "user Some\n"
+            "user Second  due=2026-12-02T00:00:00Z; follow_up=2026-01-01T00:00:00Z\n"
+            "user First  due=2026-12-01T00:00:00Z\n"
+            "Start -> Fork\nFork -> Later -> Join\nFork -> Some -> Join\n"
+            "Fork -> Second -> Join\nFork -> First -> Join\nJoin -> End\n"
+        )
+    )
+    assert asked(project, "process", "run", str(tmp_path / "ask.bpmn")).code == 4
+    listed = asked(project, "tasks", "--json").json["tasks"]
+    assert [(one["element"], one["follow_up"]) for one in listed] == [
+        ("First", ""),
+        ("Second", "2026-01-01T00:00:00Z"),
+        ("Some", ""),
+        ("Later", "2999-01-01T00:00:00Z"),
+    ]
+    told = asked(project, "tasks").out
+    assert "for anyone, due 2026-11-30, to be begun 2999-01-01T00:00:00Z" in told
 
 
 def test_logs_are_those_of_the_task(ask: Ask, shop: Project) -> None:

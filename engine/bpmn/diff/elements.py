@@ -35,6 +35,7 @@ WORDS: Final[Mapping[str, tuple[str, str, Weight]]] = {
     "decision.result_variable": ("the variable of its result", "What follows finds the result elsewhere.", "behaviour"),
     "due_date": ("when it is due", "", "behaviour"),
     "executable": ("is executable", "", "behaviour"),
+    "follow_up_date": ("when people should begin", "", "behaviour"),
     "form": ("its form", "People see another form.", "behaviour"),
     "inputs": ("input", "Its work sees another value.", "behaviour"),
     "inputs#order": ("the order of its inputs", "A later input may read an earlier one.", "behaviour"),

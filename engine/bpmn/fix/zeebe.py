@@ -151,8 +151,13 @@ def _person(zeebe: str, kind: str, said: Extensions) -> Iterator[str]:
         )
     if said.form:
         yield _tag(zeebe, "formDefinition", formId=said.form)
-    if said.due_date:
-        yield _tag(zeebe, "taskSchedule", dueDate=_template(said.due_date))
+    if said.due_date or said.follow_up_date:
+        yield _tag(
+            zeebe,
+            "taskSchedule",
+            dueDate=_template(said.due_date),
+            followUpDate=_template(said.follow_up_date),
+        )
 
 
 def _mappings(
