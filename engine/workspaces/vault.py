@@ -12,12 +12,15 @@ Refs
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import sys
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Literal
 
 from engine.core.safety import MergeAuthorization
@@ -33,6 +36,8 @@ from engine.workspaces.model import (
     Stale,
 )
 
+_UNFINISHED = ".new-"  #: between the name of the vault and a random part, while it is made
+_UNFINISHED_S = 3600.0
 KEPT = "refs/engine/kept"
 FETCHED = "refs/engine/fetched"
 
@@ -68,7 +73,7 @@ class Vault:
         self.place = Place(git_dir=folder)
         if not folder.exists():
             self._make()
-        self._fortify()
+        self._fortify(folder)
         self.reader = git.reader(folder)
 
     def close(self) -> None:
@@ -278,25 +283,42 @@ class Vault:
             stale += [*objects.glob("*/tmp_*"), *objects.glob("tmp_*")]
         for file in stale:
             file.unlink(missing_ok=True)
-        return stale
+        return [*stale, *self._remove_unfinished()]
+
+    def _remove_unfinished(self) -> list[Path]:
+        """Delete vaults whose making was killed; one that is younger may be in the making."""
+        known = self.folder.parent.glob(f"{self.folder.name}{_UNFINISHED}*")
+        old = [made for made in known if time.time() - made.stat().st_mtime > _UNFINISHED_S]
+        for made in old:
+            shutil.rmtree(made, ignore_errors=True)
+        return old
 
     def _make(self) -> None:
-        unfinished = self.folder.with_name(f"{self.folder.name}.new")
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(parents=True)
-        self.git.run(
-            "init",
-            "--quiet",
-            "--bare",
-            "--template=",
-            "--initial-branch=none",
-            f"--object-format={self.object_format}",
-            at=Place(git_dir=unfinished),
+        """Make the vault beside its place, whole, and move it there. Of several engines that do so one wins."""
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = Path(
+            mkdtemp(prefix=f"{self.folder.name}{_UNFINISHED}", dir=self.folder.parent)
         )
-        unfinished.rename(self.folder)
+        try:
+            self.git.run(
+                "init",
+                "--quiet",
+                "--bare",
+                "--template=",
+                "--initial-branch=none",
+                f"--object-format={self.object_format}",
+                at=Place(git_dir=unfinished),
+            )
+            self._fortify(unfinished)
+            unfinished.rename(self.folder)
+        except OSError:
+            if not (self.folder / "HEAD").exists():
+                raise
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
 
-    def _fortify(self) -> None:
-        """Put the configuration back to ours and take away what could add to it."""
+    def _fortify(self, folder: Path) -> None:
+        """Put the configuration back to ours and take away what could add to it. Other engines may be at work in it."""
         text = _CONFIG.format(
             version=0 if self.object_format == "sha1" else 1,
             platform=_ON_MACOS if sys.platform == "darwin" else "",
@@ -304,18 +326,19 @@ class Vault:
         )
         if self.object_format == "sha1":
             text = text.replace("[extensions]\n\tobjectFormat = sha1\n", "")
-        config = self.folder / "config"
+        config = folder / "config"
         if config.is_symlink() or config.read_text("utf-8") != text:
-            config.unlink()
-            config.write_text(text, "utf-8")
-        shutil.rmtree(self.folder / "hooks", ignore_errors=True)
+            ours = config.with_name(f"config.{os.getpid()}")
+            ours.write_text(text, "utf-8")
+            ours.replace(config)
+        shutil.rmtree(folder / "hooks", ignore_errors=True)
         for name in (
             "info/attributes",
             "info/grafts",
             "config.worktree",
             "objects/info/alternates",
         ):
-            (self.folder / name).unlink(missing_ok=True)
+            (folder / name).unlink(missing_ok=True)
 
     def _check_authorised(self, authorization: MergeAuthorization) -> None:
         subject = authorization.subject

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -168,6 +170,40 @@ def test_the_repository_of_another_user_is_used_only_when_the_person_trusts_it(
     (home / ".gitconfig").write_text(f"[safe]\n\tdirectory = {project.root}\n")
     with Repository.open(tmp_path / "engine", project.root, None) as repository:
         assert repository.prepare("shop", "r1", None).branch == "main"
+
+
+def test_engines_of_several_features_make_one_vault_at_once(project: Project) -> None:
+    features = [f"f{number}" for number in range(6)]
+    gate = Barrier(len(features))
+
+    def begin(feature: str) -> str:
+        gate.wait()
+        with Repository.open(project.home, project.root, None) as repository:
+            return repository.prepare(feature, "r1", None).ref
+
+    with ThreadPoolExecutor(len(features)) as engines:
+        refs = list(engines.map(begin, features))
+
+    assert refs == [f"refs/heads/engine/{feature}/r1" for feature in features]
+    assert [path.name for path in project.home.glob("vault.git*")] == ["vault.git"]
+
+
+def test_a_vault_whose_making_was_killed_is_tidied_away_later_not_while_it_may_be_made(
+    project: Project,
+) -> None:
+    killed, making = (project.home / f"vault.git.new-{name}" for name in ("old", "young"))
+    for folder in (killed, making):
+        folder.mkdir(parents=True)
+    os.utime(killed, (0, 0))
+
+    with Repository.open(project.home, project.root, None) as repository:
+        told = repository.recover_locks()
+
+    assert told == ("removed vault.git.new-old, which a dead git or engine process had left",)
+    assert [path.name for path in sorted(project.home.glob("vault.git*"))] == [
+        "vault.git",
+        "vault.git.new-young",
+    ]
 
 
 def test_what_was_changed_in_the_vault_configuration_is_put_back(desk: Desk) -> None:
