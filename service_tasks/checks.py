@@ -17,7 +17,7 @@ handlers = Handlers()
 async def verify(activation: Activation) -> Variables:
     """Takes the worker's files as one commit, checks what it changed, and runs the task's own check on them.
 
-    Anything but a passed check throws VERIFICATION_FAILED with `failure_class` and `failure_message`.
+    Anything but a passed check throws VERIFICATION_FAILED with `failure_class`, `failure_kind` and `failure_message`.
     """
     found = await activation.delivery.verify(activation.job, activation.mapping("task"))
     if found["result"] != "ok":
@@ -27,6 +27,7 @@ async def verify(activation: Activation) -> Variables:
             {
                 "verification": found,
                 "failure_class": found["failure_class"],
+                "failure_kind": found["failure_kind"],
                 "failure_message": found["message"],
             },
         )

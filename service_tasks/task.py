@@ -11,7 +11,7 @@ handlers = Handlers()
     "workspace.acquire",
     title="Acquire a workspace",
     needs=("task",),
-    gives=("workspace", "attempt", "spent", "launchers", "waivers"),
+    gives=("workspace", "attempt", "spent", "launchers", "waivers", "jitter"),
     delivers=True,
 )
 async def acquire(activation: Activation) -> Variables:

@@ -17,7 +17,7 @@ handlers = Handlers()
 async def run(activation: Activation) -> Variables:
     """Starts the selected worker in the task's workspace and waits for its end.
 
-    A worker that did not end with exit code 0 throws WORKER_FAILED with `failure_class` and `failure_message`.
+    A worker that did not end with exit code 0 throws WORKER_FAILED with `failure_class`, `failure_kind` and `failure_message`.
     """
     work = await activation.delivery.run_worker(
         activation.job, activation.mapping("task"), activation.mapping("selection")
@@ -29,6 +29,7 @@ async def run(activation: Activation) -> Variables:
             {
                 "work": work,
                 "failure_class": work["failure_class"],
+                "failure_kind": work["failure_kind"],
                 "failure_message": work["message"],
             },
         )

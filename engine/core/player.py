@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import field
 from datetime import datetime
 
 from engine.bpmn.model import CatchEvent, EventBasedGateway, ReceiveTask
@@ -61,9 +62,10 @@ Watch = Callable[[Step], None]
 
 @dataclass(frozen=True)
 class Throw:
-    """The job throws this BPMN error."""
+    """The job throws this BPMN error with these variables."""
 
     code: str
+    variables: Variables = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -412,8 +414,10 @@ class Player:
     def _give(self, task: _Task, answer: Answer) -> None:
         task.state = "answered"
         match answer:
-            case Throw(code=code):
-                thrown = BpmnErrorThrown(at=self._now, job=task.key, code=code)
+            case Throw(code=code, variables=thrown_with):
+                thrown = BpmnErrorThrown(
+                    at=self._now, job=task.key, code=code, variables=thrown_with
+                )
                 self._queue.append((task.instance, thrown))
             case Fail(attempts=attempts):
                 task.failing = attempts

@@ -119,7 +119,7 @@ def _give(player: Player, fact: Mapping[str, Json]) -> Difference | None:
             if fact.get("late"):
                 return _refused(player.answer_late(job_type, nth, variables))
             error = fact.get("error")
-            answer = Throw(error) if isinstance(error, str) else variables
+            answer = Throw(error, variables) if isinstance(error, str) else variables
             return _refused(player.answer(job_type, nth, answer))
         case {"complete": str(element)}:
             return _refused(player.complete(element, variables))

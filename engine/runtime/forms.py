@@ -92,6 +92,7 @@ def no_work(message: str) -> Variables:
     return {
         "worker": "",
         "failure_class": "not_started",
+        "failure_kind": "not_started",
         "message": message,
         "exit_code": None,
         "tokens": 0,
@@ -220,7 +221,7 @@ def merged(body: Variables) -> Variables:
 def ended_tasks(variables: Variables) -> list[tuple[str, str, dict[str, Json]]]:
     """Return [(task, state, body)] that the `result` of an ended instance tells.
 
-    `{task, state, commit, attempts, reason}` is about one task; `{blocked: [task…], reasons}` about several.
+    `{task, state, commit, attempts, reason, failures}` is about one task; `{blocked: [task…], reasons}` about several.
     """
     result = variables.get("result")
     if not isinstance(result, Mapping):
@@ -231,6 +232,8 @@ def ended_tasks(variables: Variables) -> list[tuple[str, str, dict[str, Json]]]:
             "reason": str(result.get("reason") or ""),
             "attempts": result.get("attempts") or 0,
         }
+        if result.get("failures"):
+            body["failures"] = result["failures"]
         return [(str(result["task"]), str(result.get("state")), body)]
     reason = "; ".join(texts(result.get("reasons")))
     return [(task, "blocked", {"reason": reason}) for task in texts(result.get("blocked"))]

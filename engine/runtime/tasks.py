@@ -15,6 +15,7 @@ from engine.ledger import EntryType, note
 from engine.plugins import call
 from engine.runtime.conductor import Clock
 from engine.runtime.earlier import merged_before
+from engine.runtime.failures import chance, kind_of
 from engine.runtime.forms import (
     body_of,
     captured,
@@ -127,7 +128,8 @@ class TaskWorld(GeneralWorld):
     # ---- one task
 
     async def acquire_workspace(self, job: Job, task: Variables) -> Variables:
-        """Return {workspace{path, branch, base}, attempt, spent, launchers, waivers}: a clean worktree on the integration head."""
+        """Return {workspace{path, branch, base}, attempt, spent, launchers, waivers, jitter}: a clean worktree on the
+        integration head. `jitter` (0 to 0.999) spreads what follows a failure of this attempt."""
         workspace = await self._acquire(str(task["id"]), job.visit, self._head)
         await self._record(
             EntryType.WORKSPACE_CREATED,
@@ -156,6 +158,7 @@ class TaskWorld(GeneralWorld):
             },
             "launchers": launchers(self._site.settings),
             "waivers": await self._waivers(),
+            "jitter": chance(self.run, workspace.task, job.visit),
         }
 
     async def run_worker(self, job: Job, task: Variables, selection: Variables) -> Variables:
@@ -237,6 +240,9 @@ class TaskWorld(GeneralWorld):
         return {
             "worker": spec.name,
             "failure_class": failure_class,
+            "failure_kind": kind_of(
+                failure_class, exit_code=outcome.exit_code, lines=outcome.last_lines
+            ),
             "message": message,
             "exit_code": outcome.exit_code,
             "tokens": tokens,
@@ -279,9 +285,13 @@ class TaskWorld(GeneralWorld):
         )
         ok = result.result == "ok"
         code = f"{result.reason_code}: " if result.reason_code and not ok else ""
+        failure_class = "" if ok else "not_started" if result.result == "na" else "exit"
         return {
             "worker": plugin.id,
-            "failure_class": "" if ok else "not_started" if result.result == "na" else "exit",
+            "failure_class": failure_class,
+            "failure_kind": kind_of(
+                failure_class, exit_code=result.exit_code, lines=[f"{code}{result.reason}"]
+            ),
             "message": f"{code}{result.reason}",
             "exit_code": result.exit_code,
             "tokens": 0,
@@ -321,6 +331,7 @@ class TaskWorld(GeneralWorld):
                 **taken,
                 "result": "failed",
                 "failure_class": problem[0],
+                "failure_kind": kind_of(problem[0]),
                 "message": self._redact.text(problem[1]),
             }
         timeout_s = check.get("timeout_seconds") or self._site.settings.timeouts.verification_s
@@ -339,10 +350,17 @@ class TaskWorld(GeneralWorld):
         )
         failed = outcome["result"] != "ok"
         timed_out = outcome["reason_code"] == "TIMED_OUT"
+        failure_class = ("timeout" if timed_out else "verification") if failed else ""
+        exit_code = outcome["exit_code"]
         return {
             **taken,
             "result": outcome["result"],
-            "failure_class": ("timeout" if timed_out else "verification") if failed else "",
+            "failure_class": failure_class,
+            "failure_kind": kind_of(
+                failure_class,
+                exit_code=exit_code if isinstance(exit_code, int) else None,
+                lines=str(outcome["output"]).splitlines(),
+            ),
             "message": outcome["reason"],
             "exit_code": outcome["exit_code"],
         }

@@ -20,8 +20,9 @@ HOWTO = (ROOT / "docs/howto/write-a-decision.md").read_text("utf-8")
 NEW_ROW = """<rule id="patience"><description>Networks recover.</description>
 <inputEntry id="p1"><text>"timeout"</text></inputEntry><inputEntry id="p2"><text>&lt; 5</text></inputEntry>
 <inputEntry id="p3"><text>-</text></inputEntry><inputEntry id="p4"><text>-</text></inputEntry>
-<outputEntry id="p5"><text>"retry"</text></outputEntry><outputEntry id="p6"><text>30</text></outputEntry>
-<outputEntry id="p7"><text>"networks recover"</text></outputEntry></rule>
+<inputEntry id="p5"><text>-</text></inputEntry><outputEntry id="p6"><text>"retry"</text></outputEntry>
+<outputEntry id="p7"><text>30</text></outputEntry><outputEntry id="p8"><text>5</text></outputEntry>
+<outputEntry id="p9"><text>"networks recover"</text></outputEntry></rule>
       <rule id="retry_used_up">"""
 
 
