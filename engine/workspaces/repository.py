@@ -80,7 +80,8 @@ class Repository:
         self._user = user
 
     def close(self) -> None:
-        """End the long-lived git reader."""
+        """Empty the trash and end the long-lived git reader."""
+        self._workshop.close()
         self._vault.close()
 
     def __enter__(self) -> Self:
@@ -268,6 +269,7 @@ class Repository:
         done = [self._release(*found) for found in self._workshop.workspaces(feature)]
         for name in self._workshop.checkouts():
             self._workshop.remove_checkout(name)
+        self._workshop.empty_trash()
         branches = () if keep_branches else self._delete_quarantine(feature)
         return Cleanup(
             removed=tuple(path for one in done for path in one.removed),

@@ -22,6 +22,7 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -89,6 +90,19 @@ class Workshop:
         self._reading_deadline_s = reading_deadline_s
         self._vault = vault
         self._git = vault.git
+        self._undertaker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="trash")
+
+        self._buried: list[Future[None]] = []
+
+    def close(self) -> None:
+        """Wait until the trash is empty; what cannot be deleted is left for the next start."""
+        self._undertaker.shutdown(wait=True)
+
+    def empty_trash(self) -> None:
+        """Wait until the trash is empty. Raises OSError for what cannot be deleted."""
+        buried, self._buried = self._buried, []
+        for one in buried:
+            one.result()
 
     def acquire(
         self, *, feature: str, run: str, task: str, attempt: int, base_commit: str
@@ -426,7 +440,7 @@ class Workshop:
             _remove_if_empty(parent)
 
     def _delete(self, folder: Path) -> None:
-        """Move a folder to the trash in one step, then delete it there.
+        """Move a folder to the trash in one step; it is deleted there meanwhile.
 
         A link between the engine home and the folder was planted: it is removed, and what it leads to is left alone.
         """
@@ -439,7 +453,7 @@ class Workshop:
         trash.mkdir(exist_ok=True)
         grave = Path(tempfile.mkdtemp(dir=trash))
         folder.rename(grave / "it")
-        remove_tree(grave)
+        self._buried.append(self._undertaker.submit(remove_tree, grave))
 
 
 def _write_record(notes: Path, record: _Record) -> None:
