@@ -113,11 +113,13 @@ class Carrying:
             else:
                 await conductor.start(self.work.process, self.work.variables(self.run))
             ended = await self._within_time(conductor)
+            await world.settle()
             if ended.state in {"completed", "failed", "cancelled"}:
                 await world.finish(self.work.status(ended))
             await self._record_end(recorder, ended)
             return ended
         finally:
+            await world.settle()
             await recorder.close()
 
     @property

@@ -59,6 +59,7 @@ class Delivery(TaskWorld):
     ) -> None:
         super().__init__(site, recorder, clock, repository, base)
         self._published = asyncio.Lock()
+        self._publishing: set[asyncio.Task[None]] = set()
         self._auditor = Auditor(recorder.store, self.run)
 
     async def build_candidate(
@@ -297,7 +298,7 @@ class Delivery(TaskWorld):
             [note(EntryType.MERGE_COMPLETED, self._clock.now(), {"job": job.key, **body})], changes
         )
         self._head = subject.commit
-        await self._publish(self._repository.publish)
+        self._publish_meanwhile()
         return merged(body)
 
     async def roll_back(self, job: Job, merge: Variables, reason: str) -> Variables:
@@ -394,6 +395,10 @@ class Delivery(TaskWorld):
         )
         return outcome
 
+    async def settle(self) -> None:
+        """Wait for what goes on beside the jobs: the user's branch that follows a merge."""
+        await asyncio.gather(*self._publishing, return_exceptions=True)
+
     async def finish(self, status: str) -> None:
         """After the root ended: bring the user's branches up to date and remove what is not needed any more."""
         await self._publish(self._repository.publish)
@@ -402,6 +407,13 @@ class Delivery(TaskWorld):
         await super().finish(status)
 
     # ---- private steps
+
+    def _publish_meanwhile(self) -> None:
+        """Let the user's branch follow while the run goes on: nothing in it rests on that branch, and `finish` moves it
+        again, or tells why it cannot."""
+        task = asyncio.create_task(self._publish(self._repository.publish))
+        self._publishing.add(task)
+        task.add_done_callback(self._publishing.discard)
 
     async def _publish(self, move: Callable[[Base], Published]) -> None:
         """Move a branch of the user's repository forward by `move`, and record that it moved or why it did not."""

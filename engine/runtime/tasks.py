@@ -49,6 +49,7 @@ class TaskWorld(GeneralWorld):
         self._head = base.head
         self._written: dict[str, str] = {}  # task: digest of its definition in the task graph
         self._workspaces: dict[str, Workspace] = {}
+        self._unused: dict[str, Workspace] = {}  # made by this engine, and given to no worker yet
         self._snapshots: dict[str, Snapshot] = {}
         self._spent: dict[str, int] = {"tokens": 0, "cost_micros": 0}
         self._task_tokens: dict[str, int] = {}
@@ -425,18 +426,20 @@ class TaskWorld(GeneralWorld):
             attempt=attempt,
             base_commit=base,
         )
-        self._workspaces[task] = workspace
+        self._workspaces[task] = self._unused[task] = workspace
         return workspace
 
     async def _workspace_for(self, job: Job, task: str) -> Workspace:
         """Return a clean workspace for a worker: an earlier start of this very job may have left something."""
         known: Any = job.variables.get("workspace") or {}
-        attempt = job.variables.get("attempt")
-        return await self._acquire(
-            task,
-            attempt if isinstance(attempt, int) else job.visit,
-            str(known.get("base") or self._head),
-        )
+        given = job.variables.get("attempt")
+        attempt = given if isinstance(given, int) else job.visit
+        base = str(known.get("base") or self._head)
+        made = self._unused.get(task)
+        if made is None or (made.attempt, made.base) != (attempt, base):
+            made = await self._acquire(task, attempt, base)
+        del self._unused[task]
+        return made
 
     async def _reopen(self, job: Job, task: str) -> Workspace:
         """Return the workspace as the worker left it, after an engine died between worker and verification."""

@@ -158,6 +158,9 @@ class GeneralWorld:
         """Return the records that follow from a verdict, beside the turn that holds it: the waivers it rests on."""
         return granted(package, input_, verdict, self._clock.now())
 
+    async def settle(self) -> None:
+        """Wait for what goes on beside the jobs, however the run ended; nothing in general."""
+
     async def finish(self, status: str) -> None:
         """After the root ended with `status`: remove what is not needed any more."""
         scratch = self._site.home / "scratch" / self.run
