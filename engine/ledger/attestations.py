@@ -37,6 +37,7 @@ _WANTED: Final = (
     EntryType.MERGE_AUTHORIZED,
     EntryType.MERGE_COMPLETED,
     EntryType.CHECKPOINT_SIGNED,
+    EntryType.KEY_ROTATED,
 )
 Body = Mapping[str, Any]  # Any: JSON of our own entries
 
@@ -58,6 +59,9 @@ class Attested:
     commits: tuple[str, ...]
     checkpoints: tuple[tuple[str, tuple[str, ...]], ...] = ()
     #: (signed note, consistency proof (hex) from the one before), of every checkpoint of the run, oldest first
+    rotations: tuple[
+        str, ...
+    ] = ()  #: notes on changes of the key between its checkpoints, signed by old and new
 
 
 def attest(log: Log, key: SigningKey, version: str) -> Attested:
@@ -74,6 +78,7 @@ def attest(log: Log, key: SigningKey, version: str) -> Attested:
         envelopes=tuple(encode(seal_envelope(key, encode(s))) for s in fold.statements.values()),
         commits=tuple(fold.statements),
         checkpoints=tuple(_growth(tree, fold.checkpoints)),
+        rotations=tuple(fold.rotations),
     )
 
 
@@ -93,8 +98,8 @@ class _Fold:
     ) -> None:
         self.statements: dict[str, Json] = {}
         self.checkpoints: dict[int, str] = {}
+        self.rotations: list[str] = []
         self._run = run
-        self._origin = key.origin(run)
         self._builder: Json = {
             "id": f"urn:poundlock:engine:{key.origin(run).split('/')[1]}",
             "version": {"poundlock": version},
@@ -116,6 +121,8 @@ class _Fold:
                 self._authorized[str(body["job"])] = entry
             case EntryType.CHECKPOINT_SIGNED:
                 self.checkpoints[int(body["size"])] = str(body["note"])
+            case EntryType.KEY_ROTATED if body["statement"]:
+                self.rotations.append(str(body["statement"]))
             case EntryType.MERGE_COMPLETED:
                 self._merged(entry, body)
             case _:
@@ -124,8 +131,8 @@ class _Fold:
     def _merged(self, completed: Entry, body: Body) -> None:
         authorized = self._authorized.get(str(body["job"]))
         size = next((s for s in sorted(self.checkpoints) if authorized and s >= authorized.seq), 0)
-        if authorized is None or not self.checkpoints.get(size, "").startswith(f"{self._origin}\n"):
-            return  # never authorised, or under a key that is no longer ours: nothing we could attest
+        if authorized is None or not size:
+            return  # never authorised, or nobody has signed it yet: nothing we could attest
         self.statements[str(body["commit"])] = {
             "_type": STATEMENT,
             "subject": [

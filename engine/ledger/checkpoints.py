@@ -116,7 +116,7 @@ def verify_checkpoint(note: str, line: str) -> Checkpoint:
     Raises LedgerError when the note is malformed, was signed by another key, or the signature is wrong.
     """
     name, public = read_key_line(line)
-    text, signature = _signed_text(note, name, public)
+    text, signature = signed_text(note, name, public)
     if not is_signed(text.encode(), signature, public):
         raise LedgerError("the signature of the checkpoint is wrong", where=name)
     return _read_text(text, name)
@@ -144,7 +144,7 @@ def _key_id(name: str, public: bytes) -> bytes:
     return sha256(name.encode() + b"\n" + _ALGORITHM + public).digest()[:4]
 
 
-def _signed_text(note: str, name: str, public: bytes) -> tuple[str, bytes]:
+def signed_text(note: str, name: str, public: bytes) -> tuple[str, bytes]:
     """Return (signed text, signature of the key), looking over signatures of other keys (witnesses)."""
     text, _, signatures = note.rpartition("\n\n")
     prefix = f"— {name} "
@@ -159,7 +159,7 @@ def _signed_text(note: str, name: str, public: bytes) -> tuple[str, bytes]:
             continue
         if len(blob) == 68 and blob[:4] == _key_id(name, public):
             return text + "\n", blob[4:]
-    raise LedgerError("the checkpoint has no signature of this key", where=name)
+    raise LedgerError("the note has no signature of this key", where=name)
 
 
 def _read_text(text: str, name: str) -> Checkpoint:

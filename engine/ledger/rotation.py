@@ -25,8 +25,16 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from engine.errors import StoreError
-from engine.ledger.checkpoints import KEY_FILE, SigningKey, ensure_key, key_line, read_key_line
+from engine.errors import LedgerError, StoreError
+from engine.ledger.checkpoints import (
+    KEY_FILE,
+    SigningKey,
+    ensure_key,
+    is_signed,
+    key_line,
+    read_key_line,
+    signed_text,
+)
 from engine.ledger.entries import Draft, EntryType, time_text
 from engine.ledger.records import note
 from engine.ledger.writing import replace_file, sync_folder
@@ -70,6 +78,22 @@ def rotation_note(old: SigningKey, new: SigningKey, at: datetime) -> str:
     keys = (b64encode(key.public).decode() for key in (old, new))
     text = "\n".join([_KIND, *keys, time_text(at), ""])
     return f"{text}\n{_signature_line(old, text)}{_signature_line(new, text)}"
+
+
+def read_rotation(told: str) -> tuple[bytes, bytes]:
+    """Return the (old, new) public keys of a rotation note, once both are seen to have signed it. Raises LedgerError."""
+    try:
+        kind, *encoded = told.split("\n")[:3]
+        old, new = (b64decode(key, validate=True) for key in encoded)
+    except ValueError as error:
+        raise LedgerError("this is no note on a change of the key", got=repr(told[:120])) from error
+    if kind != _KIND:
+        raise LedgerError(where="the first line", expected=_KIND, got=repr(kind[:120]))
+    for public in (old, new):
+        text, signature = signed_text(told, _home_name(public), public)
+        if not is_signed(text.encode(), signature, public):
+            raise LedgerError("a signature of the change is wrong", where=_home_name(public))
+    return old, new
 
 
 def rotation_drafts(

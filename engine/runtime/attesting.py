@@ -1,10 +1,11 @@
 """Attestations published after a run, and verified from a plain clone.
 
 Verification, in this order; the first step that fails is an IntegrityError that names what differs:
-1. the envelope is signed by the key that the verifier brings, or that signed the checkpoint they bring;
+1. the envelope is signed by the key that the verifier brings, or that signed the checkpoint they bring, or by one that
+   a published change of the key, signed by both keys, leads to;
 2. the statement is SLSA provenance about exactly this commit and its tree;
 3. the commit has the parents that the statement names, and trailers of that run, bundle and ledger;
-4. the entry `merge.authorized` is in the ledger: its path leads to the root of a checkpoint signed by the same key;
+4. the entry `merge.authorized` is in the ledger: its path leads to the root of a checkpoint signed by such a key;
 5. that entry authorises exactly this commit, from exactly five verdicts, each `pass`;
 6. with a checkpoint of the verifier: the ledger of step 4 is the one it was taken of, only longer or shorter.
 """
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC
 from hashlib import sha256
 from pathlib import Path
@@ -42,6 +43,7 @@ from engine.ledger.checkpoints import (
 )
 from engine.ledger.dsse import open_envelope, read_payload
 from engine.ledger.merkle import leaf_hash, verify_consistency, verify_inclusion
+from engine.ledger.rotation import read_rotation
 from engine.store import Store
 from engine.workspaces import Clone, CommitFacts, Provenance, Published, Repository
 
@@ -86,6 +88,7 @@ def publish_attestations(store: Store, run: str, repository: Repository) -> Publ
     files = {
         f"{run}.intoto.jsonl": b"".join(line + b"\n" for line in made.envelopes),
         f"{run}.growth.json": json.dumps(growth, sort_keys=True).encode() + b"\n",
+        f"{run}.rotations.json": json.dumps(made.rotations).encode() + b"\n",
         f"{run}.pub": (ensure_key(store.home).key_line(run) + "\n").encode(),
     }
     provenance = Provenance(
@@ -138,40 +141,117 @@ def verify_attestation(
     run = commit.trailers.get("Engine-Run", "")
     if not run and bundle is None:
         raise IntegrityError("this commit is no merge of the engine", where=commit.oid)
-    line = trust.key_line or _key_of(clone, run, trust.note)
+    keys = _Keys.of(clone, run, trust)
+    envelopes = clone.attested(f"{run}.intoto.jsonl") if bundle is None else bundle
+    statement = _statement(envelopes, commit, keys)
+    return _Verifier(commit, statement, keys, clone, trust.note).run()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Keys:
+    """The public keys that the verifier trusts with the ledger of `run`."""
+
+    run: str
+    trusted: tuple[bytes, ...]
+
+    @classmethod
+    def of(cls, clone: Clone, run: str, trust: Trust) -> _Keys:
+        """Return the key that the verifier brings, or that signed their checkpoint, and all that changes of it lead to.
+
+        A note on a change is signed by the old key and by the new one, so who trusts either trusts the other.
+        """
+        changes = [_rotation(told) for told in _published_list(clone, f"{run}.rotations.json")]
+        first = (
+            _given_key(trust.key_line) if trust.key_line else _key_of(clone, run, trust, changes)
+        )
+        trusted = [first]
+        for _ in changes:
+            for pair in changes:
+                if set(pair) & set(trusted):
+                    trusted.extend(set(pair) - set(trusted))
+        return cls(run=run, trusted=tuple(trusted))
+
+    def note(self, note: str, what: str) -> Checkpoint:
+        """Return what a checkpoint says that one of the keys has signed; `what` is said when none has."""
+        tried = [_noted(note, _line(public, self.run)) for public in self.trusted]
+        for found in tried:
+            if isinstance(found, Checkpoint):
+                return found
+        raise IntegrityError(what, where=f"run {self.run}", got=str(tried[0]))
+
+    def payload(self, envelope: bytes) -> bytes:
+        """Return what is in an envelope that one of the keys has signed. Raises LedgerError."""
+        failed: LedgerError | None = None
+        for public in self.trusted:
+            try:
+                return open_envelope(envelope, public)
+            except LedgerError as error:
+                failed = failed or error
+        assert failed is not None  # there is always a key
+        raise failed
+
+
+def _given_key(line: str) -> bytes:
     try:
-        _, public = read_key_line(line)
+        return read_key_line(line)[1]
     except LedgerError as error:
         raise UsageError(where="--key", expected=error.expected, got=error.got) from error
-    envelopes = clone.attested(f"{run}.intoto.jsonl") if bundle is None else bundle
-    statement = _statement(envelopes, commit, public)
-    return _Verifier(commit, statement, public, clone, trust.note).run()
 
 
-def _key_of(clone: Clone, run: str, note: str) -> str:
-    """Return the published key of a run, once it is the key that signed the verifier's own checkpoint."""
+def _key_of(clone: Clone, run: str, trust: Trust, changes: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """Return that published key of a run which signed the verifier's own checkpoint."""
     line = (clone.attested(f"{run}.pub") or b"").decode("utf-8", "replace").strip()
     if not line:
         raise IntegrityError(
             "the key of this run is not here", where=f"run {run}", hint="Bring it with --key."
         )
-    _note(note, line, "the checkpoint is not signed by the published key of this run")
-    return line
-
-
-def _note(note: str, line: str, what: str) -> Checkpoint:
     try:
-        found = verify_checkpoint(note, line)
         name, public = read_key_line(line)
     except LedgerError as error:
-        raise IntegrityError(what, where=error.where, got=error.message or error.got) from error
+        raise IntegrityError("the published key is damaged", got=error.sentence()) from error
     if name.split("/")[1:2] != [sha256(public).hexdigest()[:16]]:
         raise IntegrityError("the name of the log is not that of its key", where=name)
-    return found
+    for known in (public, *(key for pair in changes for key in pair)):
+        if isinstance(_noted(trust.note, _line(known, run)), Checkpoint):
+            return known
+    raise IntegrityError(
+        "the checkpoint is not signed by the published key of this run", where=f"run {run}"
+    )
 
 
-def _statement(envelopes: bytes | None, commit: CommitFacts, public: bytes) -> Json:
-    """Return the statement about the commit, from an envelope that the key has signed."""
+def _noted(note: str, line: str) -> Checkpoint | LedgerError:
+    try:
+        return verify_checkpoint(note, line)
+    except LedgerError as error:
+        return error
+
+
+def _rotation(told: Json) -> tuple[bytes, bytes]:
+    try:
+        return read_rotation(str(told))
+    except LedgerError as error:
+        raise IntegrityError(
+            "a published change of the key is forged", got=error.sentence()
+        ) from error
+
+
+def _published_list(clone: Clone, name: str) -> list[Json]:
+    """Return the JSON list in a published file; empty when there is none."""
+    try:
+        told = json.loads(clone.attested(name) or b"[]")
+    except ValueError:
+        told = None
+    if not isinstance(told, list):
+        raise IntegrityError("a published file is damaged", where=name, expected="a list")
+    return told
+
+
+def _line(public: bytes, run: str) -> str:
+    return key_line(f"poundlock/{sha256(public).hexdigest()[:16]}/{run}", public)
+
+
+def _statement(envelopes: bytes | None, commit: CommitFacts, keys: _Keys) -> Json:
+    """Return the statement about the commit, from an envelope that one of the keys has signed."""
     try:
         about = [line for line in (envelopes or b"").splitlines() if _is_about(line, commit.oid)]
         if not about:
@@ -180,7 +260,7 @@ def _statement(envelopes: bytes | None, commit: CommitFacts, public: bytes) -> J
                 where=commit.oid,
                 hint="Fetch the branch engine-attestations, or run `engine attest publish` in the project.",
             )
-        return json.loads(open_envelope(about[-1], public))
+        return json.loads(keys.payload(about[-1]))
     except (LedgerError, ValueError) as error:
         told = error.sentence() if isinstance(error, LedgerError) else "the statement is not JSON"
         raise IntegrityError(told, where=commit.oid) from error
@@ -195,14 +275,14 @@ def _is_about(line: bytes, oid: str) -> bool:
 
 
 class _Verifier:
-    """Steps 2 to 6. `statement` is signed by the key."""
+    """Steps 2 to 6. `statement` is signed by one of the keys."""
 
     def __init__(
-        self, commit: CommitFacts, statement: Json, public: bytes, clone: Clone, note: str
+        self, commit: CommitFacts, statement: Json, keys: _Keys, clone: Clone, note: str
     ) -> None:
         self._commit = commit
         self._statement = statement
-        self._public = public
+        self._keys = keys
         self._clone = clone
         self._own = note
 
@@ -258,9 +338,7 @@ class _Verifier:
         part = parts[AUTHORIZED]
         line, note = b64decode(part["content"]), b64decode(parts["checkpoint"]["content"]).decode()
         size, seq = int(part["annotations"]["size"]), int(part["annotations"]["seq"])
-        covered = _note(
-            note, self._line(run), "the checkpoint over the merge is not signed by this key"
-        )
+        covered = self._keys.note(note, "the checkpoint over the merge is not signed by this key")
         path = [bytes.fromhex(node) for node in part["annotations"]["path"]]
         self._same("size of the checkpoint", covered.size, size)
         if not verify_inclusion(leaf_hash(line), seq - 1, size, path, covered.root):
@@ -306,7 +384,7 @@ class _Verifier:
         """Compare with the verifier's checkpoint: the same log, and one of the two continues the other."""
         if not self._own:
             return 0
-        own = _note(self._own, self._line(run), "your checkpoint is not of this run's ledger")
+        own = self._keys.note(self._own, "your checkpoint is not of this run's ledger")
         chain = [covered] if own.size == covered.size else self._chain(run)
         if covered not in chain:
             raise IntegrityError(
@@ -331,12 +409,9 @@ class _Verifier:
 
     def _chain(self, run: str) -> list[Checkpoint]:
         """Return the published checkpoints of the run, each shown to continue the one before."""
-        told = json.loads(self._clone.attested(f"{run}.growth.json") or b"[]")
         chain: list[Checkpoint] = []
-        for item in told:
-            found = _note(
-                item["checkpoint"], self._line(run), "a checkpoint is not signed by this key"
-            )
+        for item in _published_list(self._clone, f"{run}.growth.json"):
+            found = self._keys.note(item["checkpoint"], "a checkpoint is not signed by this key")
             proof = [bytes.fromhex(node) for node in item["proof"]]
             before = chain[-1] if chain else None
             if before and not verify_consistency(
@@ -347,9 +422,6 @@ class _Verifier:
                 )
             chain.append(found)
         return chain
-
-    def _line(self, run: str) -> str:
-        return key_line(f"poundlock/{sha256(self._public).hexdigest()[:16]}/{run}", self._public)
 
     def _same(self, what: str, expected: object, got: object) -> None:
         if expected != got:

@@ -243,6 +243,76 @@ def test_what_a_killed_engine_did_not_come_to_is_attested_by_the_next_call(
     assert project.git("rev-parse", "engine-attestations^{tree}") == published
 
 
+@pytest.fixture(scope="module")
+def rotated(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A run whose key was changed between its two merges; both public keys and checkpoints are beside it."""
+    place = tmp_path_factory.mktemp("rotated")
+    project = Project(place / "p")
+    project.root.mkdir()
+    project.git("init", "-q", "-b", "main")
+    project.git(
+        *("-c", "user.name=T", "-c", "user.email=t@example.org"),
+        *("commit", "-q", "--allow-empty", "-m", "first"),
+    )
+    project.configure("")
+    project.write_graph([task("a"), task("b", dependencies=["a"], tags=["security"])])
+    assert project.engine("run", "--feature", "shop").code == 4  # waits for the review of b
+    keep(project, place, "old")
+    assert project.engine("ledger", "rotate-key").code == 0
+    (waits,) = json.loads(project.engine("tasks", "--json").out)["tasks"]
+    project.engine("complete", waits["key"], "--var", "approved=true")
+    assert project.engine("run", "--feature", "shop").code == 0
+    keep(project, place, "new")
+    project.git("clone", "-q", str(project.root), str(place / "clone"))
+    return project
+
+
+def keep(project: Project, place: Path, name: str) -> None:
+    """Keep what an auditor would: the public key in use, and the newest checkpoint."""
+    (place / f"{name}.pub").write_text(
+        ensure_key(project.root / ".engine").key_line(ledger(project).name)
+    )
+    (place / f"{name}.checkpoint").write_bytes((ledger(project) / "checkpoint").read_bytes())
+
+
+@pytest.mark.parametrize("commit", ["origin/engine/shop", "origin/engine/shop~1"])
+@pytest.mark.parametrize("trust", ["--key {}/old.pub", "--key {}/new.pub", "--checkpoint {}/old.checkpoint", "--checkpoint {}/new.checkpoint"])  # fmt: skip
+def test_either_key_of_a_run_whose_key_was_changed_proves_every_merge(
+    rotated: Project, trust: str, commit: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from engine.cli import _run
+
+    place = rotated.root.parent
+    words = trust.format(place).split(" ")
+    code = _run(["attest", "verify", commit, "--repo", str(place / "clone"), *words])
+    assert (code, capfd.readouterr().err) == (0, "")
+
+
+def test_a_change_of_the_key_that_the_old_key_did_not_sign_is_refused(
+    rotated: Project, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A stranger publishes their own change of the key; who trusts the old key must not believe it."""
+    from engine.cli import _run
+
+    rotated.git("clone", "-q", str(rotated.root), str(tmp_path / "clone"))
+    clone = Project(tmp_path / "clone")
+    clone.git("checkout", "-q", "engine-attestations")
+    (file,) = clone.root.glob("**/*.rotations.json")
+    (told,) = json.loads(file.read_text())
+    stranger = b64encode(SigningKey(b"s" * 32).public).decode()
+    file.write_text(json.dumps([told.replace(told.split("\n")[2], stranger)]))
+    clone.git(
+        *("-c", "user.name=T", "-c", "user.email=t@example.org"),
+        *("commit", "-aqm", "forged"),
+    )
+    clone.git("update-ref", "refs/remotes/origin/engine-attestations", "HEAD")
+    key = str(rotated.root.parent / "old.pub")
+    words = ("attest", "verify", "origin/engine/shop", "--repo", str(clone.root), "--key", key)
+
+    assert _run(list(words)) == 5
+    assert "a published change of the key is forged" in capfd.readouterr().err
+
+
 def test_a_branch_that_cannot_be_moved_is_said_and_the_run_stands(
     tmp_path: Path, asked: Asked
 ) -> None:
