@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from engine import __version__
-from engine.cli import audit, configure, delivery, people, running
+from engine.cli import audit, configure, delivery, observe, people, running
 
 app = typer.Typer(
     name="engine",
@@ -33,6 +33,7 @@ def top(
 
 
 delivery.register(app)
+observe.register(app)
 people.register(app)
 app.command()(running.resume)
 audit.register(app)

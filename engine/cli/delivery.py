@@ -1,17 +1,15 @@
-"""Commands that carry out features: demo, init, run, status, logs, cleanup, doctor."""
+"""Commands that carry out features: demo, init, run, cleanup, doctor."""
 
 from __future__ import annotations
 
 import shlex
-import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from engine.cli import interrupts, show
-from engine.cli.common import HERE, AsJson, ProjectFolder, RunOption, open_engine
+from engine.cli.common import HERE, AsJson, ProjectFolder, open_engine
 from engine.cli.running import code_of, tell, watch
 
 if TYPE_CHECKING:
@@ -22,7 +20,7 @@ Feature = Annotated[str, typer.Option("--feature", "-f", help="Feature whose tas
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to `app`."""
-    for command in (demo, init, run, status, logs, cleanup, doctor):
+    for command in (demo, init, run, cleanup, doctor):
         app.command()(command)
 
 
@@ -118,63 +116,6 @@ def run(
         return _show_plan(engine.plan(feature, new=new), as_json=as_json)
     result = _carry_out(engine, feature, as_json=as_json, new=new, timeout_s=timeout)
     return tell(result, as_json=as_json)
-
-
-def status(
-    project: ProjectFolder = HERE,
-    run_id: RunOption = None,
-    watching: Annotated[bool, typer.Option("--watch", help="Redraw until the run ends.")] = False,
-    as_json: AsJson = False,
-) -> int:
-    """Show the newest run, or the one named."""
-    from engine.runtime.report import report_of
-
-    engine = open_engine(project)
-    with engine.store() as store:
-        row = engine.find_run(store, run_id)
-        if watching and not as_json:
-            return _watch(engine, row.id)
-        body = report_of(store, row.id)
-    if as_json:
-        show.as_json("status", {"report": body})
-    else:
-        show.run(body)
-        if row.status == "running" and not engine.is_carried(row):
-            show.line(f"no engine is at work on it; go on with: engine resume {row.id}")
-    return 0
-
-
-def logs(
-    task: Annotated[str | None, typer.Argument(help="Task id; all tasks without.")] = None,
-    project: ProjectFolder = HERE,
-    run_id: RunOption = None,
-    tail: Annotated[int, typer.Option(help="Last lines of each log; 0 for all.")] = 100,
-    follow: Annotated[bool, typer.Option("--follow", help="Go on printing.")] = False,
-) -> int:
-    """Print what workers wrote."""
-    from engine.errors import UsageError
-
-    engine = open_engine(project)
-    with engine.store() as store:
-        row = engine.find_run(store, run_id)
-    folder = engine.project.home / "logs" / row.id
-    pattern = f"{task}.*.log" if task else "*.log"
-    files = sorted(folder.glob(pattern))
-    if not files:
-        raise UsageError(
-            f"there are no logs of {task or 'this run'}",
-            where=f"run {row.id}",
-            hint="See `engine status`.",
-        )
-    for file in files:
-        if len(files) > 1:
-            show.line(f"== {show.plain(file.name)}")
-        lines = file.read_text("utf-8", errors="replace").splitlines()
-        for text in lines[-tail:] if tail else lines:
-            show.line(show.plain(text))
-    if follow:
-        _follow(folder, pattern)
-    return 0
 
 
 def cleanup(
@@ -297,57 +238,3 @@ def _show_plan(plan: Any, *, as_json: bool) -> int:
         show.line(f"[green]merged already[/], and left out unless --new: {ids}")
     show.line("Nothing was done (dry run).")
     return 0
-
-
-def _watch(engine: Engine, run: str) -> int:
-    from engine.runtime.report import build_report
-
-    def draw() -> Any:
-        with engine.store() as store:
-            return build_report(store, run)
-
-    if not show.is_live():
-        body = draw()
-        while body["status"] == "running":
-            show.line(_one_line(body))
-            time.sleep(1)
-            body = draw()
-        show.report(body)
-        return 0
-    from rich.live import Live
-
-    from engine.cli.progress import panel
-
-    with Live(panel(draw()), refresh_per_second=4, transient=True) as live:
-        while (body := draw())["status"] == "running":
-            live.update(panel(body))
-            time.sleep(0.5)
-    show.report(body)
-    return 0
-
-
-def _one_line(body: Any) -> str:
-    counts: dict[str, int] = {}
-    for task in body["tasks"]:
-        counts[task["state"]] = counts.get(task["state"], 0) + 1
-    told = ", ".join(f"{counts[state]} {state}" for state in show.STATES if state in counts)
-    return f"{datetime.now(UTC):%H:%M:%S} {told}"
-
-
-def _follow(folder: Path, pattern: str) -> None:
-    """Print what is appended to any log that fits, of attempts that begin later too, until Ctrl-C."""
-    read = {file: file.stat().st_size for file in folder.glob(pattern)}
-    last: Path | None = None
-    while True:
-        for file in sorted(folder.glob(pattern)):
-            with file.open("rb") as stream:
-                stream.seek(read.get(file, 0))
-                content = stream.read()
-            whole = content[: content.rfind(b"\n") + 1]
-            read[file] = read.get(file, 0) + len(whole)
-            if whole and file != last:
-                show.line(f"== {show.plain(file.name)}")
-                last = file
-            for line in whole.decode("utf-8", "replace").splitlines():
-                show.line(show.plain(line))
-        time.sleep(0.2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from engine.cli import show
@@ -35,30 +36,68 @@ def tell(label: str, fact: Fact, events: Sequence[Event]) -> None:
             show.note(f"{fact.at:%H:%M:%S} {show.plain(label):<12} {text}")
 
 
-def panel(body: Mapping[str, Any]) -> Any:  # Any: a rich renderable
-    """Return the panel of `engine status --watch`: progress bar, waves, tasks that run."""
+def panel(seen: Mapping[str, Any]) -> Any:  # Any: JSON; a rich renderable
+    """Return the panel of `engine status --watch`: progress, levels, waves, workers, what happened last."""
     from rich.console import Group
     from rich.panel import Panel
     from rich.progress_bar import ProgressBar
     from rich.text import Text
 
+    body = seen["report"]
+    if "tasks" not in body:  # a process alone
+        return Panel(
+            Group(*map(Text.from_markup, _recent(seen))),
+            title=f"{show.plain(body['process'])} · {body['status']}",
+        )
     tasks = body["tasks"]
     merged = sum(task["state"] == "merged" for task in tasks)
-    rows = [
-        Text.from_markup(
-            f"wave {wave['n']:>3}  {show.coloured(wave['state'])}  {show.plain(' '.join(wave['tasks'][:10]))}"
-        )
-        for wave in body["waves"]
-    ]
-    running = [task for task in tasks if task["state"] == "running"]
-    rows += [
-        Text.from_markup(f"  {show.plain(task['id'])}: attempt {task['attempts']}")
-        for task in running[:20]
-    ]
+    rows = [*_levels(tasks), *_waves(body["waves"]), *_workers(seen), *_recent(seen)]
     return Panel(
-        Group(ProgressBar(total=max(1, len(tasks)), completed=merged), *rows),
-        title=f"{body['feature']} · {body['status']} · {merged}/{len(tasks)} merged",
+        Group(
+            ProgressBar(total=max(1, len(tasks)), completed=merged),
+            *map(Text.from_markup, rows),
+        ),
+        title=f"{show.plain(body['feature'])} · {body['status']} · {merged}/{len(tasks)} merged",
     )
+
+
+_LISTED = 12  #: waves, and workers, that are shown at most
+
+
+def _levels(tasks: Sequence[Mapping[str, Any]]) -> list[str]:  # Any: JSON
+    of_level: dict[int, list[str]] = {}
+    for task in tasks:
+        if task.get("level") is not None:
+            of_level.setdefault(task["level"], []).append(task["state"])
+    return [
+        f"level {level}  {sum(state == 'merged' for state in states)}/{len(states)} merged"
+        for level, states in sorted(of_level.items())
+    ]
+
+
+def _waves(waves: Sequence[Mapping[str, Any]]) -> list[str]:  # Any: JSON
+    """Return the first waves that are not merged yet, with their tasks."""
+    left = [wave for wave in waves if wave["state"] != "merged"]
+    return [
+        f"wave {wave['n']:>3}  {show.coloured(wave['state'])}  {show.plain(' '.join(wave['tasks'][:10]))}"
+        for wave in left[:_LISTED]
+    ]
+
+
+def _workers(seen: Mapping[str, Any]) -> list[str]:  # Any: JSON
+    now = datetime.now(UTC)
+    return [
+        f"worker {one['slot']:>2}  {show.plain(one['worker'])} at {show.plain(one['task'])}, "
+        f"attempt {one['attempt']}, {(now - datetime.fromisoformat(one['since'])).seconds} s"
+        for one in seen["workers"][:_LISTED]
+    ]
+
+
+def _recent(seen: Mapping[str, Any]) -> list[str]:  # Any: JSON
+    return [
+        f"[dim]{datetime.fromisoformat(one['at']):%H:%M:%S}[/] {show.plain(one['text'])}"
+        for one in seen["recent"]
+    ]
 
 
 def _text(event: Event) -> str:

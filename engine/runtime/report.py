@@ -115,6 +115,7 @@ def build_report(store: Store, run: str) -> dict[str, Json]:
                 "attempts": _whole(task.body.get("attempts")),
                 "commit": task.body.get("commit"),
                 "reason": str(task.body.get("reason") or ""),
+                **_level(task.body),
             }
             for task in tasks
         ],
@@ -262,6 +263,11 @@ def _wave_state(states: list[str]) -> str:
 
 def _told(refused: Mapping[str, Json]) -> str:
     return f"branch {refused['branch']} was not moved: {refused['reason']}"
+
+
+def _level(body: Mapping[str, Json]) -> dict[str, Json]:
+    """Return the task's level; nothing for a task that the plan left out, or of a run before levels were kept."""
+    return {"level": body["level"]} if isinstance(body.get("level"), int) else {}
 
 
 def _whole(value: object) -> int:

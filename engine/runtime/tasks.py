@@ -115,6 +115,7 @@ class TaskWorld(GeneralWorld):
                 state="pending",
                 body={
                     "wave": wave["number"],
+                    "level": task["level"],
                     "title": task["title"],
                     "attempts": 0,
                     "definition": self._written.get(task["id"], ""),

@@ -6,7 +6,13 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+from rich.console import Console
+
 from engine.cli import _run
+from engine.cli.progress import panel
+from engine.runtime.engine import Engine
+from engine.runtime.report import build_report
 from tests.acceptance.conftest import Answer, Project
 from tests.core.drawing import draw
 from tests.runtime.conftest import Asked
@@ -24,6 +30,8 @@ def test_status_is_the_report_of_the_run(ask: Ask) -> None:
         "debt": "blocked",
         "tax": "quarantined",
     }
+    assert told["workers"] == []
+    assert told["recent"][-1]["text"] == "the run is failed"
     people = ask("status").out
     assert all(word in people for word in ("price", "merged", "no_debt", "quarantined"))
 
@@ -90,10 +98,65 @@ def test_user_tasks_are_listed_by_when_they_are_due_and_to_be_begun(
     assert "for anyone, due 2026-11-30, to be begun 2999-01-01T00:00:00Z" in told
 
 
+def test_status_of_one_level(ask: Ask) -> None:
+    report = ask("status", "--level", "2", "--json").json["report"]
+    assert [task["id"] for task in report["tasks"]] == ["debt", "tax"]
+    assert [wave["n"] for wave in report["waves"]] == [2]
+    missing = ask("status", "--level", "4")
+    assert (missing.code, "expected one of: 1, 2" in missing.err) == (2, True)
+
+
+@pytest.mark.parametrize("how", ["--json", "--jsonl"])
+def test_watching_a_run_that_has_ended_shows_it_once(ask: Ask, how: str) -> None:
+    assert ask("status", "--watch", how).json["report"]["status"] == "failed"
+
+
+def test_the_panel_shows_levels_workers_and_what_happened(
+    shop: Project, capfd: pytest.CaptureFixture[str]
+) -> None:
+    at = "2026-11-21T10:00:00+00:00"
+    with Engine.open(shop.root).store() as store:
+        body = build_report(store, store.runs()[0].id)
+    seen = {
+        "report": body,
+        "workers": [{"slot": 1, "worker": "claude", "task": "tax", "attempt": 2, "since": at}],
+        "recent": [{"at": at, "text": "merged [price] as 0123"}],
+    }
+    Console(width=100).print(panel(seen))
+    shown = capfd.readouterr().out
+    for text in (
+        "shop · failed · 1/3 merged",
+        "level 1  1/1 merged",
+        "level 2  0/2 merged",
+        "wave   2  failed  debt tax",
+        "worker  1  claude at tax, attempt 2",
+        "10:00:00 merged [price] as 0123",
+    ):
+        assert text in shown
+
+
 def test_logs_are_those_of_the_task(ask: Ask, shop: Project) -> None:
     assert ask("logs", "price").code == 0
     unknown = ask("logs", "nobody")
     assert (unknown.code, unknown.out) == (2, "")
+
+
+def test_logs_of_a_worker_and_of_a_level(ask: Ask, shop: Project) -> None:
+    run = ask("status", "--json").json["report"]["run"]
+    folder = shop.root / ".engine" / "logs" / run
+    price = folder / "price.1.log"
+    price.write_text("one\n[12:00:01] WARN: two\n  more of two\nINFO three\n", "utf-8")
+    (folder / "tax.1.log").write_text('{"level": "error", "msg": "four"}\n', "utf-8")
+    assert ask("logs", "price", "--tail", "1").out == "INFO three\n"
+    told = ask("logs", "--level", "warning").out.splitlines()
+    grave = ["== price.1.log", "[12:00:01] WARN: two", "  more of two", "== tax.1.log"]
+    assert told == [*grave, '{"level": "error", "msg": "four"}']
+    of_shell = ask("logs", "shell", "--jsonl", "--level", "error").json
+    assert (of_shell["task"], of_shell["worker"]) == ("tax", "shell")
+    assert ask("logs", "1", "--follow").code == 0  # ends by itself: the run has ended
+    wrong = ask("logs", "9")
+    assert (wrong.code, "or a worker (1, " in wrong.err) == (2, True)
+    assert ask("logs", "--level", "loud").code == 2
 
 
 def test_init_writes_one_file_and_never_overwrites_it(tmp_path: Path, asked: Asked) -> None:
