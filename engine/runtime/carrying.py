@@ -73,8 +73,7 @@ class Carrying:
 
     def _create(self, now: datetime) -> None:
         files = self.definitions.files
-        for content in files.values():
-            self.store.put_blob(content)
+        self.store.put_blobs(files.values())
         self.store.create_run(
             self.run,
             feature=self.work.filed_under,

@@ -13,7 +13,7 @@ Importing this module imports SQLAlchemy (0.3 s): commands import it when they r
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -242,6 +242,10 @@ class Store:
     def put_blob(self, content: bytes) -> str:
         """Return "sha256:<hex>" once `content` is on disk under it."""
         return self._blobs.put(content)
+
+    def put_blobs(self, contents: Iterable[bytes]) -> None:
+        """Return once all `contents` are on disk under their digests."""
+        self._blobs.put_all(contents)
 
     def send_command(self, run: str, kind: str, body: Mapping[str, Json], at: datetime) -> int:
         """Leave a command for the engine of `run` (for another process: stop, approve, retry) and return its id."""

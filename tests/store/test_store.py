@@ -168,6 +168,17 @@ def test_blobs_are_stored_by_digest_once(store):
         store.get_blob("../../etc/passwd")
 
 
+def test_many_blobs_are_stored_at_once(store):
+    contents = [*(f"file {n % 20}".encode() for n in range(40)), b""]
+    store.put_blobs(contents)
+    kept = {
+        content: store.get_blob(f"sha256:{sha256(content).hexdigest()}") for content in contents
+    }
+    assert all(content == found for content, found in kept.items())
+    left = [path.name for path in (store.home / "blobs").rglob("*") if path.is_file()]
+    assert (len(left), [name for name in left if name.startswith(".")]) == (21, [])
+
+
 def test_a_job_has_one_outcome(store):
     store.append("r1", [done(1)])
     again = turn("0", JobFailed(at=AT, job="A#1.1", failure=JobFailure(message="late")), [])
