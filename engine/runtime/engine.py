@@ -11,6 +11,7 @@ import hashlib
 import os
 import secrets
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -47,6 +48,7 @@ from engine.store import EngineLock, Run, Store
 from engine.workspaces import Repository
 
 ENTRY_POINTS = "engine.service_tasks"
+READY = 16  #: workspaces that are made before the process asks for them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,7 +210,7 @@ class Engine:
         is checked before anything is written.
         """
         graph = _file_digest(find_task_graph(self.project.root, feature))
-        self._planned(feature)
+        _, plan = self._planned(feature)
         fresh = None if self.has_store() else self._fit(self.definitions(), delivers=True)
         with ExitStack() as stack:
             store = self._writing_store(stack, create=True)
@@ -244,6 +246,10 @@ class Engine:
                 base=repository.prepare(feature, run, self.settings.run.base_branch),
                 anew=new,
             )
+            if not known:  # else some of its tasks may be done
+                repository.acquire_ahead(
+                    feature=feature, run=run, tasks=_first(plan), base_commit=work.base.head
+                )
             result = self._carry_out(
                 store=store,
                 lock_fd=lock.fd,
@@ -361,6 +367,10 @@ class Engine:
         self, *, store: Store, run: str, work: Work, definitions: Definitions, **rest: Any
     ) -> RunResult:
         # Any: the other fields of Carrying, which types them
+        with ThreadPoolExecutor(1, thread_name_prefix="bundle") as beside:
+            kept = beside.submit(store.put_blobs, definitions.files.values())
+            policies = self.policies(definitions)
+            kept.result()
         carrying = Carrying(
             project=self.project,
             clock=self.clock,
@@ -368,7 +378,7 @@ class Engine:
             run=run,
             work=work,
             definitions=definitions,
-            policies=self.policies(definitions),
+            policies=policies,
             handlers=load_handlers(),
             contracts=self.contracts(),
             waivers=self.waivers(),
@@ -489,6 +499,12 @@ def _locked(home: Path, name: str) -> Iterator[EngineLock]:
         yield lock
     finally:
         lock.release()
+
+
+def _first(plan: Mapping[str, Any]) -> list[str]:
+    """Return the tasks that most likely begin, as many as are worth being made ready before they are asked for."""
+    waves = plan["waves"]
+    return [str(task["id"]) for task in waves[0]["tasks"]][:READY] if waves else []
 
 
 def _file_digest(path: Path) -> str:

@@ -24,6 +24,7 @@ from typing import Literal, Self
 from engine.core.safety import MergeAuthorization
 from engine.errors import IntegrityError
 from engine.git import Git, check_name, check_oid
+from engine.workspaces.ahead import Ahead, Wanted
 from engine.workspaces.attestation_branch import publish_files, published_names
 from engine.workspaces.model import (
     Base,
@@ -78,9 +79,13 @@ class Repository:
         self._vault = vault
         self._workshop = workshop
         self._user = user
+        self._ahead = Ahead(
+            self._acquire, lambda one: self._workshop.release(one.feature, one.task)
+        )
 
     def close(self) -> None:
-        """Empty the trash and end the long-lived git reader."""
+        """Remove workspaces that nobody asked for, empty the trash and end the long-lived git reader."""
+        self._ahead.close()
         self._workshop.close()
         self._vault.close()
 
@@ -152,8 +157,18 @@ class Repository:
         An untouched workspace of the same attempt is returned as it is. Any other one is removed, after a commit of
         what was in it is kept (`Workspace.kept`).
         """
-        return self._workshop.acquire(
-            feature=feature, run=run, task=task, attempt=attempt, base_commit=base_commit
+        wanted = Wanted(feature=feature, run=run, task=task, attempt=attempt, base=base_commit)
+        return self._ahead.take(wanted) or self._acquire(wanted)
+
+    def acquire_ahead(
+        self, *, feature: str, run: str, tasks: Sequence[str], base_commit: str
+    ) -> None:
+        """Begin to make the workspaces of the first attempts of `tasks`; `acquire` gives them, `close` removes the rest."""
+        self._ahead.start(
+            [
+                Wanted(feature=feature, run=run, task=task, attempt=1, base=base_commit)
+                for task in tasks
+            ]
         )
 
     def snapshot(
@@ -282,6 +297,15 @@ class Repository:
         return {"GIT_CEILING_DIRECTORIES": str(self._home)}
 
     # ---- private
+
+    def _acquire(self, wanted: Wanted) -> Workspace:
+        return self._workshop.acquire(
+            feature=wanted.feature,
+            run=wanted.run,
+            task=wanted.task,
+            attempt=wanted.attempt,
+            base_commit=wanted.base,
+        )
 
     def _start(self, feature: str, head: str) -> str:
         result = self._user.branch(f"engine/{feature}")
