@@ -203,6 +203,8 @@ def _tell(engine: Engine, store: Store, run: str, seen: Any) -> None:  # Any: JS
     """Print the run for people; while it is under way, also who works on what and what happened last."""
     show.run(seen["report"])
     row = store.run(run)
+    if row.status == "stopped":
+        show.line(f"paused: workspaces are kept; go on with: engine resume {run}")
     if row.status != "running":
         return
     for one in seen["workers"]:

@@ -135,11 +135,15 @@ def stop(
     project: ProjectFolder = HERE,
     run_id: RunOption = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Do not wait for running workers.")
+        bool, typer.Option("--force", help="Do not wait for running workers: end them.")
     ] = False,
+    checkpoint: Annotated[
+        bool,
+        typer.Option(help="Keep unfinished work as a commit; its folder stays in any case."),
+    ] = True,
     as_json: AsJson = False,
 ) -> int:
-    """Ask the engine of a run to stop: running workers finish first; --force ends them."""
+    """Ask the engine of a run to stop: what runs finishes first; --force ends it. The run can go on later."""
     from engine.errors import UsageError
 
     engine = open_engine(project)
@@ -147,8 +151,23 @@ def stop(
         row = engine.find_run(store, run_id)
         if row.is_finished:
             raise UsageError(f"run {row.id} has ended ({row.status})", hint="Nothing is running.")
-        number = store.send_command(row.id, "stop", {"force": force}, datetime.now(UTC))
-    _tell_sent(row.id, "stop", number, f"run {row.id}: stopping", as_json=as_json)
+        if engine.settings.store.url is None and not engine.is_carried(
+            row
+        ):  # it would stop the next one
+            raise UsageError(
+                f"no engine is at work on run {row.id}",
+                hint=f"Nothing is to be stopped; go on with: engine resume {row.id}",
+            )
+        body: dict[str, Any] = {
+            "force": force,
+            "checkpoint": checkpoint,
+            "by": _person(),
+        }  # Any: JSON
+        number = store.send_command(row.id, "stop", body, datetime.now(UTC))
+    how = "ending what runs" if force else "stopping when what runs has finished"
+    kept = "; unfinished work is kept" if checkpoint else ""
+    told = f"run {row.id}: {how}{kept}. Go on with: engine resume {row.id}"
+    _tell_sent(row.id, "stop", number, told, as_json=as_json)
     return 0
 
 

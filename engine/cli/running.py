@@ -101,6 +101,8 @@ def tell(result: RunResult, *, as_json: bool) -> int:
                 else "Nothing was left to do. `--new` starts another run."
             )
         _tell_unpublished(result)
+        if result.status == "stopped":
+            show.line(f"paused: workspaces are kept; go on with: engine resume {result.run}")
         _tell_waiting(result)
     if result.notice:
         show.note(f"[red]note[/] {show.plain(result.notice)}")

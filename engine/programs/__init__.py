@@ -9,6 +9,7 @@ Invariants
 
 from __future__ import annotations
 
+from engine.programs.digests import ProgramDigests
 from engine.programs.environment import allowed_names, clean_environment, printable
 from engine.programs.proc import identify, reap
 from engine.programs.program import (
@@ -29,6 +30,7 @@ __all__ = [
     "OnOutput",
     "ProcessIdentity",
     "Program",
+    "ProgramDigests",
     "ProgramOutcome",
     "Redactor",
     "State",

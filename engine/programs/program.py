@@ -39,6 +39,7 @@ class ProcessIdentity:
     )
     boot: str  #: boot id of the machine; "" when unknown
     key: str  #: the job it works for, as in its environment variable ENGINE_JOB
+    program: str = ""  #: file that was started, found on the PATH
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -70,7 +70,8 @@ class _Run:
         """Watch the program, end it when it must end, and return the outcome."""
         self._watch()
         if self._program.on_start:
-            self._program.on_start(proc.identify(self._child.pid, self._program.key))
+            found = proc.identify(self._child.pid, self._program.key)
+            self._program.on_start(replace(found, program=self._child.program))
         state = await self._decided
         if state != "exited":
             await self._stop(force=state == "flooded")

@@ -64,8 +64,11 @@ def _supervisor_of(pid: int) -> Supervisor:
 class Child:
     """A started program: its process and what existed before it."""
 
-    def __init__(self, process: subprocess.Popen[bytes], number: str, before: set[int]) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], number: str, before: set[int], program: str
+    ) -> None:
         self.process = process
+        self.program = program
         self.pid = process.pid
         self.number = number
         self.before = before
@@ -106,7 +109,7 @@ class Supervisor:
             start_new_session=True,
             pass_fds=() if program.lock_fd is None else (program.lock_fd,),
         )
-        child = Child(process, number, before)
+        child = Child(process, number, before, argv[0])
         self._live[child.pid] = child
         self._tell_guard("+", child.pid)
         return child

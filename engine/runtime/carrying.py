@@ -12,7 +12,7 @@ from typing import Any
 
 from engine.contracts import Contracts
 from engine.core.definitions import Definitions
-from engine.core.model import Event, Fact, Json, Verdict
+from engine.core.model import Event, Fact, Json, Variables, Verdict
 from engine.frozen import dataclass
 from engine.handlers import Handlers
 from engine.ledger import EntryType, note
@@ -115,7 +115,8 @@ class Carrying:
             await world.settle()
             if ended.state in {"completed", "failed", "cancelled"}:
                 await world.finish(self.work.status(ended))
-            await self._record_end(recorder, ended)
+            paused = await world.pause(keeps_work=ended.keeps_work) if _is_stop(ended) else {}
+            await self._record_end(recorder, ended, paused)
             return ended
         finally:
             await world.settle()
@@ -152,7 +153,7 @@ class Carrying:
         finally:
             alarm.cancel()
 
-    async def _record_end(self, recorder: Recorder, ended: Ended) -> None:
+    async def _record_end(self, recorder: Recorder, ended: Ended, paused: Variables) -> None:
         status = self.work.status(ended)
         now = self.clock.now()
         over = status in {"completed", "failed", "blocked"}
@@ -161,6 +162,7 @@ class Carrying:
             "code": ended.code,
             "message": ended.message,
             "reasons": _reasons(ended) if status == "blocked" else [],
+            **paused,
         }
         await recorder.commit(
             [note(EntryType.RUN_FINISHED if over else EntryType.RUN_STOPPED, now, body)],
@@ -173,6 +175,10 @@ class Carrying:
         if self.project.settings.policy.backend == "embedded":
             return self.policies.decide(package, input_, now)
         return await asyncio.to_thread(self.policies.decide, package, input_, now)
+
+
+def _is_stop(ended: Ended) -> bool:
+    return ended.state == "stopped"
 
 
 def _reasons(ended: Ended) -> list[Json]:

@@ -102,6 +102,7 @@ class Ended:
     code: str = ""
     message: str = ""
     waiting: tuple[Waiting, ...] = ()
+    keeps_work: bool = True  #: stopped: unfinished work becomes a commit
 
 
 class Conductor:
@@ -140,6 +141,7 @@ class Conductor:
         self._root_end: Ended | None = None
         self._ended: Ended | None = None
         self._stopping = False
+        self._keeps_work = True
         self._looked_at = 0.0
 
     # ---- public
@@ -203,11 +205,15 @@ class Conductor:
         finally:
             await self._cancel_running()
 
-    def stop(self, *, force: bool = False) -> None:
-        """Start nothing more; end when what runs has ended, or at once with `force`."""
+    def stop(self, *, force: bool = False, keeps_work: bool = True) -> None:
+        """Start nothing more; end when what runs has ended, or at once with `force`.
+
+        `keeps_work`: what workspaces hold that no commit has becomes one.
+        """
         self._stopping = True
+        self._keeps_work = keeps_work
         if force:
-            self._ended = Ended(state="stopped")
+            self._ended = Ended(state="stopped", keeps_work=keeps_work)
         self._inbox.put_nowait(("", SignalBroadcast(at=self._clock.now(), name="")))
 
     def publish(self, message: Mapping[str, Json]) -> None:
@@ -448,7 +454,9 @@ class Conductor:
                 continue
             answered = "taken"
             if command.kind == "stop":
-                self.stop(force=bool(body.get("force")))
+                self.stop(
+                    force=bool(body.get("force")), keeps_work=body.get("checkpoint") is not False
+                )
             elif command.kind in {"approve", "resolve"}:
                 fact = self._personal_fact(command.kind, body, now)
                 answered = "taken" if fact else "nothing waits under that name"
@@ -507,7 +515,7 @@ class Conductor:
 
     def _idle_end(self) -> Ended:
         if self._stopping:
-            return Ended(state="stopped")
+            return Ended(state="stopped", keeps_work=self._keeps_work)
         waiting = self.waiting()
         if waiting:
             return Ended(state="waiting", waiting=waiting)

@@ -9,7 +9,7 @@ from engine.core.model import Json, Variables
 from engine.core.safety import Subject
 from engine.programs import ProgramOutcome, Redactor
 from engine.settings import Settings
-from engine.workspaces import Candidate, FileChange, Snapshot
+from engine.workspaces import Candidate, DeclaredFiles, FileChange, Snapshot
 from engine.workspaces import Refusal as RefusedPath
 
 OUTPUT_TAIL_BYTES = 8 * 1024
@@ -113,6 +113,16 @@ def snapshot_problem(snapshot: Snapshot) -> tuple[str, str] | None:
     if snapshot.is_empty:
         return "nothing_written", "the worker ended well but wrote nothing"
     return None
+
+
+def declared_files(task: Variables) -> DeclaredFiles:
+    """Return what a task of the graph says it touches."""
+    files: Any = task.get("files") or {}  # Any: JSON of the task graph
+    return DeclaredFiles(
+        create=texts(files.get("create")),
+        modify=texts(files.get("modify")),
+        read=texts(files.get("read")),
+    )
 
 
 def captured(snapshot: Snapshot, redact: Redactor) -> dict[str, Json]:

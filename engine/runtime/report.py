@@ -19,6 +19,7 @@ _TYPES = (
     EntryType.RUN_FINISHED,
     EntryType.RUN_STOPPED,
     EntryType.RUN_RESUMED,
+    EntryType.WORKER_STARTED,
     EntryType.GATE_FINISHED,
     EntryType.VERDICT_RECORDED,
     EntryType.WAIVER_GRANTED,
@@ -29,6 +30,7 @@ _TYPES = (
     EntryType.PUBLISH_COMPLETED,
     EntryType.PUBLISH_REFUSED,
 )
+_LAUNCHED = ("attempt", "worker", "launcher", "network", "program", "digest", "pid")
 _OPEN_STATES = {"pending", "running"}
 
 
@@ -116,6 +118,7 @@ def build_report(store: Store, run: str) -> dict[str, Json]:
                 "commit": task.body.get("commit"),
                 "reason": str(task.body.get("reason") or ""),
                 **_level(task.body),
+                **fold.launched(task.task),
             }
             for task in tasks
         ],
@@ -130,7 +133,7 @@ def build_report(store: Store, run: str) -> dict[str, Json]:
         ],
         "gates": fold.gates,
         "waivers": fold.waivers,
-        "notices": [*fold.notices, *map(_told, fold.unpublished.values())],
+        "notices": [*fold.notices, *fold.paused, *map(_told, fold.unpublished.values())],
         "unpublished": list(fold.unpublished.values()),
         "ledger": {"entries": row.entries, "head": row.head.hex()},
         "bundle": f"sha256:{row.bundle}",
@@ -194,10 +197,19 @@ class _Fold:
             str, dict[str, Json]
         ] = {}  #: branches of the user's repository that could not be moved, by name
         self._wave = 1
+        self._launchers: dict[str, Json] = {}
+        self.paused: list[Json] = []
+
+    def launched(self, task: str) -> dict[str, Json]:
+        """Return {launcher} with what was really started last for `task`, {} when nothing was."""
+        found = self._launchers.get(task)
+        return {"launcher": found} if found else {}
 
     def take(self, entry: Entry) -> None:
         body: Any = entry.body  # Any: JSON of our own entries
         match entry.type:
+            case EntryType.WORKER_STARTED if "program" in body:  # older ledgers do not say it
+                self._launchers[entry.task] = {name: body[name] for name in _LAUNCHED}
             case EntryType.GATE_FINISHED if body["stage"] in {"pre_merge", "final"}:
                 self._gate(body["name"], body["stage"], body["result"], body["reason"])
             case EntryType.GATE_FINISHED if body["stage"] == "doctor":
@@ -218,6 +230,10 @@ class _Fold:
                 self.notices.append("merge refused: " + "; ".join(body["reasons"]))
             case EntryType.MERGE_VOIDED:
                 self.notices.append(f"merge voided: {body['reason']}")
+            case EntryType.RUN_STOPPED:
+                self._paused(body)
+            case EntryType.RUN_RESUMED:
+                self.paused = []
             case EntryType.RUN_FINISHED:
                 self.notices.extend(body.get("reasons", ()))
             case EntryType.PUBLISH_REFUSED:
@@ -229,6 +245,18 @@ class _Fold:
                 self.unpublished.pop(body["branch"], None)
             case _:
                 pass
+
+    def _paused(self, body: Mapping[str, Any]) -> None:  # Any: JSON of our own entry
+        """Take what a stopped run has kept of its unfinished work."""
+        look = "git --git-dir .engine/vault.git show"
+        self.paused = [
+            f"unfinished work of {task} is kept: {look} {commit[:12]}"
+            for task, commit in body.get("kept", {}).items()
+        ]
+        self.paused += [
+            f"unfinished work of {task} is only in its workspace: {reason}"
+            for task, reason in body.get("not_kept", {}).items()
+        ]
 
     def _waiver(self, body: Mapping[str, Any]) -> None:  # Any: JSON of our own entry
         """Take a waiver once for each place that it opened, however many gateways asked."""

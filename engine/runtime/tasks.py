@@ -11,8 +11,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from engine.core.model import Job, Json, Variables
-from engine.ledger import EntryType, note
+from engine.errors import EngineError
+from engine.ledger import EntryType
 from engine.plugins import call
+from engine.runtime.attempts import Attempts
 from engine.runtime.conductor import Clock
 from engine.runtime.earlier import merged_before
 from engine.runtime.failures import chance, kind_of
@@ -20,6 +22,7 @@ from engine.runtime.forms import (
     body_of,
     captured,
     contexts,
+    declared_files,
     ended_tasks,
     launchers,
     no_work,
@@ -33,7 +36,7 @@ from engine.runtime.slots import Slots
 from engine.runtime.specs import definition_of, read_task_graph, without_tasks
 from engine.runtime.world import GeneralWorld, Site
 from engine.store import Change, TaskChanged
-from engine.workers import SHELL, Assignment, WorkerSpec, run_worker
+from engine.workers import SHELL, Assignment, WorkerSpec
 from engine.workspaces import Base, DeclaredFiles, Provenance, Repository, Snapshot, Workspace
 
 
@@ -50,10 +53,12 @@ class TaskWorld(GeneralWorld):
         self._written: dict[str, str] = {}  # task: digest of its definition in the task graph
         self._workspaces: dict[str, Workspace] = {}
         self._unused: dict[str, Workspace] = {}  # made by this engine, and given to no worker yet
+        self._declared: dict[str, DeclaredFiles] = {}
         self._snapshots: dict[str, Snapshot] = {}
         self._spent: dict[str, int] = {"tokens": 0, "cost_micros": 0}
         self._task_tokens: dict[str, int] = {}
         self._slots = Slots()
+        self._attempts = Attempts(site, recorder, clock)
 
     def recall(self) -> None:
         """After a kill: read back from the ledger what later steps of this run need to know."""
@@ -166,6 +171,7 @@ class TaskWorld(GeneralWorld):
     async def run_worker(self, job: Job, task: Variables, selection: Variables) -> Variables:
         """Return {worker, failure_class, message, exit_code, tokens, …}; failure_class "" is success."""
         identifier = str(task["id"])
+        self._declared[identifier] = declared_files(task)
         slots = job.variables.get("workers")
         async with self._slots.take(slots if isinstance(slots, int) else 1) as slot:
             workspace = await self._workspace_for(job, identifier)
@@ -200,40 +206,8 @@ class TaskWorld(GeneralWorld):
             lock_fd=self._site.lock_fd,
             extra_env=self._repository.child_environment(),
         )
-        await self._record(
-            EntryType.WORKER_STARTED,
-            {"job": job.key, "worker": spec.name, "slot": slot, "attempt": workspace.attempt},
-            task=workspace.task,
-        )
-        outcome = await run_worker(assignment)
+        outcome = await self._attempts.carry_out(assignment, slot)
         tokens, cost = outcome.usage.tokens, outcome.usage.cost_micros
-        drafts = [
-            note(
-                EntryType.WORKER_FINISHED,
-                self._clock.now(),
-                {
-                    "job": job.key,
-                    "worker": spec.name,
-                    "launcher": outcome.launcher,
-                    "failure_class": outcome.failure_class,
-                    "exit_code": outcome.exit_code,
-                    "reason": outcome.reason,
-                    "milliseconds": round(outcome.seconds * 1000),
-                    "log": self._relative(outcome.log),
-                },
-                task=workspace.task,
-            )
-        ]
-        if tokens or cost:
-            drafts.append(
-                note(
-                    EntryType.USAGE_RECORDED,
-                    self._clock.now(),
-                    {"job": job.key, "tokens": tokens, "cost_micros": cost},
-                    task=workspace.task,
-                )
-            )
-        await self._recorder.commit(drafts)
         self._add_usage(workspace.task, tokens, cost)
         failure_class, message = str(outcome.failure_class), outcome.reason
         if not failure_class:
@@ -305,16 +279,10 @@ class TaskWorld(GeneralWorld):
         """Return {result, commit, tree, changed, undeclared, failure_class, message, exit_code}."""
         identifier = str(task["id"])
         workspace = self._workspaces.get(identifier) or await self._reopen(job, identifier)
-        files: Any = task.get("files") or {}
-        declared = DeclaredFiles(
-            create=texts(files.get("create")),
-            modify=texts(files.get("modify")),
-            read=texts(files.get("read")),
-        )
         snapshot = await self._in_thread(
             self._repository.snapshot,
             workspace,
-            declared,
+            declared_files(task),
             self._site.settings.manifest.enforcement,
             self._provenance(
                 f"{identifier}: {task.get('title') or identifier}",
@@ -402,6 +370,27 @@ class TaskWorld(GeneralWorld):
 
     # ---- what the conductor asks
 
+    async def pause(self, *, keeps_work: bool) -> Variables:
+        """Keep what running tasks have left in their workspaces; return {kept{task: commit}, not_kept{task: reason}}.
+
+        The folders stay: a worker that had ended is verified there when the run goes on, one that was ended begins anew.
+        """
+        kept: dict[str, Json] = {}
+        not_kept: dict[str, Json] = {}
+        running = {
+            row.task for row in self._recorder.store.tasks(self.run) if row.state == "running"
+        }
+        for task, workspace in self._workspaces.items():
+            if not keeps_work or task not in running:
+                continue
+            try:
+                snapshot = await self._keep_unfinished(workspace, "stopped")
+            except EngineError as error:
+                not_kept[task] = self._redact.text(error.sentence())
+            else:
+                kept.update({task: snapshot.commit} if snapshot else {})
+        return {"kept": kept, "not_kept": not_kept} if keeps_work else {}
+
     def ended_changes(self, process: str, variables: Variables) -> list[Change]:
         """Tell what became of its task, or of the tasks its wave could not merge; see `forms.ended_tasks`."""
         return [
@@ -410,6 +399,22 @@ class TaskWorld(GeneralWorld):
         ]
 
     # ---- private steps
+
+    async def _keep_unfinished(self, workspace: Workspace, why: str) -> Snapshot | None:
+        """Return unfinished work as one kept commit that is recorded, or None when there is none."""
+        told = f"{workspace.task}: unfinished work ({why})"
+        trailers = {"Engine-Task": workspace.task, "Engine-Attempt": str(workspace.attempt)}
+        snapshot = await self._in_thread(
+            self._repository.checkpoint,
+            workspace,
+            self._declared.get(workspace.task, DeclaredFiles()),
+            self._site.settings.manifest.enforcement,
+            self._provenance(told, {**trailers, "Engine-Unfinished": why}),
+        )
+        if snapshot is not None:
+            body = {**captured(snapshot, self._redact), "unfinished": why}
+            await self._record(EntryType.WORKSPACE_CAPTURED, body, task=workspace.task)
+        return snapshot
 
     async def _waivers(self) -> list[Json]:
         """Return the waivers that policies are shown, as they are now."""
@@ -446,7 +451,7 @@ class TaskWorld(GeneralWorld):
         """Return the workspace as the worker left it, after an engine died between worker and verification."""
         known: Any = job.variables.get("workspace") or {}
         attempt = job.variables.get("attempt")
-        return Workspace(
+        workspace = Workspace(
             path=self._site.home / str(known["path"]),
             branch=str(known["branch"]),
             base=str(known["base"]),
@@ -455,6 +460,8 @@ class TaskWorld(GeneralWorld):
             task=task,
             attempt=attempt if isinstance(attempt, int) else job.visit,
         )
+        self._workspaces[task] = workspace
+        return workspace
 
     async def _check(
         self, job: Job, command: str, commit: str, name: str, timeout_s: float

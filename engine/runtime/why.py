@@ -43,6 +43,7 @@ _BODIES = {
     EntryType.MERGE_VOIDED,
     EntryType.MERGE_COMPLETED,
     EntryType.ROLLBACK_COMPLETED,
+    EntryType.WORKER_STARTED,
     EntryType.WORKER_FINISHED,
     EntryType.WORKSPACE_CAPTURED,
 }
@@ -109,6 +110,8 @@ def explain_task(store: Store, run: str, task: str) -> Explanation:
                 "." not in entry.instance
             ):  # the run's own gateways: what they close is closed for every task
                 steps.extend(filter(_is_closed_gateway, teller.turn(entry)))
+        elif entry.type is EntryType.WORKER_STARTED and "program" not in _body(entry):
+            continue  # older ledgers do not say what was started
         elif entry.type in _BODIES and _concerns(entry, task, commits | subjects):
             steps.append(_body_step(entry))
     is_over = store.run(run).is_finished
@@ -266,6 +269,8 @@ def _body_step(entry: Entry) -> Step:
                 text=f"{body['kind']}: {body['verdict']} for commit {body['subject']['commit'][:12]}",
                 details=tuple(body["reasons"]),
             )
+        case EntryType.WORKER_STARTED:
+            return _started_step(entry.seq, body)
         case EntryType.WORKER_FINISHED:
             ended = body["failure_class"] or "ended well"
             return Step(
@@ -275,10 +280,11 @@ def _body_step(entry: Entry) -> Step:
             changed = [change["path"] for change in body["changed"]]
             details = [f"undeclared: {path}" for path in body["undeclared"]]
             details += [f"refused: {item['path']}: {item['message']}" for item in body["refused"]]
+            begun = f"unfinished ({body['unfinished']}): " if body.get("unfinished") else ""
             return Step(
                 seq=entry.seq,
                 kind="work",
-                text=f"commit {body['commit'][:12]} changes {', '.join(changed[:10]) or 'nothing'}",
+                text=f"{begun}commit {body['commit'][:12]} changes {', '.join(changed[:10]) or 'nothing'}",
                 details=tuple(details),
             )
         case _:
@@ -287,6 +293,18 @@ def _body_step(entry: Entry) -> Step:
             return Step(
                 seq=entry.seq, kind="merge", text=f"{entry.type}{commit}", details=tuple(reasons)
             )
+
+
+def _started_step(seq: int, body: Mapping[str, Any]) -> Step:
+    """Return what was really started, as the launcher said it."""
+    digest = f" ({body['digest'][:19]})" if body["digest"] else ""
+    return Step(
+        seq=seq,
+        kind="worker",
+        text=f"{body['worker']}: attempt {body['attempt']} started as {body['launcher']} {body['program']}{digest}, "
+        f"process {body['pid']}, network {body['network']}",
+        evidence={name: value for name, value in body.items() if name != "job"},
+    )
 
 
 def _concerns(entry: Entry, task: str, commits: set[str]) -> bool:

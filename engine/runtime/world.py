@@ -161,6 +161,10 @@ class GeneralWorld:
     async def settle(self) -> None:
         """Wait for what goes on beside the jobs, however the run ended; nothing in general."""
 
+    async def pause(self, *, keeps_work: bool) -> Variables:
+        """After the run was stopped: keep what is unfinished; return what `run.stopped` says of it."""
+        return {}
+
     async def finish(self, status: str) -> None:
         """After the root ended with `status`: remove what is not needed any more."""
         scratch = self._site.home / "scratch" / self.run

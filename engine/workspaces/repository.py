@@ -185,6 +185,16 @@ class Repository:
         """
         return self._workshop.snapshot(workspace, declared, enforcement, provenance)
 
+    def checkpoint(
+        self,
+        workspace: Workspace,
+        declared: DeclaredFiles,
+        enforcement: Enforcement,
+        provenance: Provenance,
+    ) -> Snapshot | None:
+        """Return the unfinished work in a workspace as one kept commit, or None when there is none that is not kept."""
+        return self._workshop.checkpoint(workspace, declared, enforcement, provenance)
+
     def quarantine(self, snapshot_commit: str, *, feature: str, task: str) -> Published:
         """Show a kept commit to people as branch engine-quarantine/<feature>/<task> of the user's repository."""
         check_name(feature, "feature")

@@ -158,6 +158,19 @@ class Workshop:
             enforcement=enforcement,
         )
 
+    def checkpoint(
+        self,
+        workspace: Workspace,
+        declared: DeclaredFiles,
+        enforcement: Enforcement,
+        provenance: Provenance,
+    ) -> Snapshot | None:
+        """Return the unfinished work in a workspace as one kept commit; None when a snapshot or the base has all of it."""
+        if self._is_unchanged(workspace.feature, workspace.task, workspace.base):
+            return None
+        taken = self.snapshot(workspace, declared, enforcement, provenance)
+        return taken if taken.changed else None
+
     def keep(self, feature: str, task: str) -> str | None:
         """Keep the work in a workspace that no snapshot holds; return its commit, or None when there is none."""
         record = self._read_record(feature, task)

@@ -58,7 +58,7 @@ class _Fold:
                 self._attempt(entry, body, at)
             case EntryType.WORKER_FINISHED:
                 attempt = self._attempts.get(entry.task)
-                if attempt:
+                if attempt and body.get("failure_class") != "not_started":  # that one never began
                     told = {
                         "prov:endTime": at,
                         "pl:failure": str(body.get("failure_class") or "none"),

@@ -1,0 +1,97 @@
+"""One attempt of a task by a worker program: started, watched, recorded with what was really started."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+
+from engine.core.model import Json
+from engine.ledger import Draft, EntryType, note
+from engine.programs import ProcessIdentity, ProgramDigests
+from engine.runtime.conductor import Clock
+from engine.runtime.forms import launchers
+from engine.runtime.recorder import Recorder
+from engine.runtime.world import Site
+from engine.workers import Assignment, WorkerOutcome, run_worker
+
+
+class Attempts:
+    """Carries out the attempts of a run. The entry of a start comes when the process is there, and so says what it is."""
+
+    def __init__(self, site: Site, recorder: Recorder, clock: Clock) -> None:
+        self._site = site
+        self._recorder = recorder
+        self._clock = clock
+        self._digests = ProgramDigests()
+        self._launchers = launchers(site.settings)
+
+    async def carry_out(self, assignment: Assignment, slot: int) -> WorkerOutcome:
+        """Return how the attempt ended, when its start, its end and what it used are on disk."""
+        starts: list[asyncio.Task[None]] = []
+
+        def started(process: ProcessIdentity) -> None:
+            starts.append(asyncio.create_task(self._record_start(assignment, slot, process)))
+
+        try:
+            outcome = await run_worker(assignment, on_start=started)
+        finally:
+            await asyncio.gather(*starts)
+        await self._recorder.commit(self._end(assignment, outcome))
+        return outcome
+
+    async def _record_start(
+        self, assignment: Assignment, slot: int, process: ProcessIdentity
+    ) -> None:
+        body: dict[str, Json] = {
+            "job": assignment.key,
+            "worker": assignment.spec.name,
+            "slot": slot,
+            "attempt": assignment.attempt,
+            **self._launched(assignment, process),
+        }
+        await self._recorder.commit(
+            [note(EntryType.WORKER_STARTED, self._clock.now(), body, task=_task(assignment))]
+        )
+
+    def _launched(self, assignment: Assignment, process: ProcessIdentity) -> dict[str, Json]:
+        """Return what was really started: {launcher, network, program, digest, pid, pid_started, boot}."""
+        known = self._launchers.get(assignment.spec.name)
+        configured = dict(known) if isinstance(known, Mapping) else {}
+        return {
+            "launcher": "subprocess",
+            "network": configured.get("network", "host"),
+            "program": process.program,
+            "digest": self._digests.of(Path(process.program)),
+            "pid": process.pid,
+            "pid_started": process.started,
+            "boot": process.boot,
+        }
+
+    def _end(self, assignment: Assignment, outcome: WorkerOutcome) -> list[Draft]:
+        now, task = self._clock.now(), _task(assignment)
+        body: dict[str, Json] = {
+            "job": assignment.key,
+            "worker": assignment.spec.name,
+            "attempt": assignment.attempt,
+            "launcher": outcome.launcher,
+            "failure_class": outcome.failure_class,
+            "exit_code": outcome.exit_code,
+            "reason": outcome.reason,
+            "milliseconds": round(outcome.seconds * 1000),
+            "log": outcome.log.relative_to(self._site.home).as_posix(),
+        }
+        drafts = [note(EntryType.WORKER_FINISHED, now, body, task=task)]
+        tokens, cost = outcome.usage.tokens, outcome.usage.cost_micros
+        if tokens or cost:
+            used: dict[str, Json] = {
+                "job": assignment.key,
+                "tokens": tokens,
+                "cost_micros": cost,
+            }
+            drafts.append(note(EntryType.USAGE_RECORDED, now, used, task=task))
+        return drafts
+
+
+def _task(assignment: Assignment) -> str:
+    return str(assignment.task["id"])
