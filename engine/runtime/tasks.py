@@ -52,6 +52,7 @@ class TaskWorld(GeneralWorld):
         self._head = base.head
         self._written: dict[str, str] = {}  # task: digest of its definition in the task graph
         self._workspaces: dict[str, Workspace] = {}
+        self._to_come: set[str] = set()  # planned, and without a workspace yet
         self._unused: dict[str, Workspace] = {}  # made by this engine, and given to no worker yet
         self._declared: dict[str, DeclaredFiles] = {}
         self._snapshots: dict[str, Snapshot] = {}
@@ -130,6 +131,7 @@ class TaskWorld(GeneralWorld):
             for task in contexts(wave["tasks"])
             if task["id"] not in known
         ]
+        self._to_come = {str(task["id"]) for wave in waves for task in contexts(wave["tasks"])}
         await self._recorder.commit((), changes)
 
     # ---- one task
@@ -206,6 +208,8 @@ class TaskWorld(GeneralWorld):
             lock_fd=self._site.lock_fd,
             extra_env=self._repository.child_environment(),
         )
+        # meanwhile, for its verification and for a task of the next wave
+        self._repository.make_spares(self.run, workspace.base, 2 if self._to_come else 1)
         outcome = await self._attempts.carry_out(assignment, slot)
         tokens, cost = outcome.usage.tokens, outcome.usage.cost_micros
         self._add_usage(workspace.task, tokens, cost)
@@ -433,6 +437,7 @@ class TaskWorld(GeneralWorld):
             base_commit=base,
         )
         self._workspaces[task] = self._unused[task] = workspace
+        self._to_come.discard(task)
         return workspace
 
     async def _workspace_for(self, job: Job, task: str) -> Workspace:

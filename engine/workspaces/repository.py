@@ -171,6 +171,10 @@ class Repository:
             ]
         )
 
+    def make_spares(self, run: str, commit: str, count: int) -> None:
+        """Begin to fill up to `count` folders with the files of `commit`, for workspaces and checkouts of commits near it."""
+        self._workshop.spares.order(commit, check_name(run, "run id"), count)
+
     def snapshot(
         self,
         workspace: Workspace,

@@ -10,6 +10,7 @@ Layout of an engine home
     worktrees/<feature>/<task>/      a worker's files
     records/<feature>/<task>/        what the engine knows of them: index, workspace.json
     checkouts/<name>/                files of one commit, for gates; `.index-<name>` beside it
+    spares/<run>.<n>/                filled in advance; becomes one of the above
     trash/                           what is being deleted
 """
 
@@ -47,6 +48,7 @@ from engine.workspaces.model import (
     Snapshot,
     Workspace,
 )
+from engine.workspaces.spares import Spares
 from engine.workspaces.vault import Vault
 
 _REPOSITORY_CONFIG = """\
@@ -93,9 +95,11 @@ class Workshop:
         self._undertaker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="trash")
 
         self._buried: list[Future[None]] = []
+        self.spares = Spares(self._git, vault.folder, home / "spares")
 
     def close(self) -> None:
         """Wait until the trash is empty; what cannot be deleted is left for the next start."""
+        self.spares.close(self._delete)
         self._undertaker.shutdown(wait=True)
 
     def empty_trash(self) -> None:
@@ -238,12 +242,14 @@ class Workshop:
         locks = [
             *(home / "records").glob(f"{feature}/*/*.lock"),
             *(home / "checkouts").glob(f".index-{run}*"),
+            *(home / "spares").glob(f"{run}*.index*"),
         ]
         for lock in locks:
             lock.unlink(missing_ok=True)
         unfinished = [
             *(home / "worktrees").glob(f"{feature}/.new-*"),
             *(home / "records").glob(f"{feature}/.new-*"),
+            *(path for path in (home / "spares").glob(f"{run}*") if path not in locks),
             *((home / "trash").glob("*") if only is None else ()),
         ]
         for folder in unfinished:
@@ -269,7 +275,14 @@ class Workshop:
         new_folder.rename(folder)
 
     def _fill(self, folder: Path, index: Path, commit: str) -> None:
+        """Put the files of `commit` into `folder`, which is empty, and make their index."""
         index.unlink(missing_ok=True)
+        if self.spares.fill(folder, index, commit):
+            return
+        if index.exists() or any(folder.iterdir()):  # of a spare that was not fit
+            index.unlink(missing_ok=True)
+            self._delete(folder)
+            folder.mkdir()
         place = Place(git_dir=self._vault.folder, work_tree=folder, index=index)
         self._git.run("read-tree", "--reset", "-u", check_oid(commit), at=place)
 

@@ -1,0 +1,97 @@
+"""Folders filled in advance, while workers work, so that a checkout need only write what differs.
+
+Invariants
+1. A spare is used once. It becomes what a fresh checkout of the wanted commit would be, or it is thrown away: git writes
+   anew every file that is not as it left it (its index knows), and a folder with anything else in it is not used.
+2. A spare holds nothing that is not in the vault. What is left of them is deleted in the end, and after a kill by the
+   next engine of the run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Lock
+
+from engine.errors import EngineError
+from engine.frozen import dataclass
+from engine.git import Git, Place, check_oid
+
+MOST = 16  #: spares at a time
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spare:
+    """A folder with the files of some commit, and the index that git made of them."""
+
+    folder: Path
+    index: Path
+
+
+class Spares:
+    """The spares of one engine, below `folder`; made one at a time."""
+
+    def __init__(self, git: Git, vault: Path, folder: Path) -> None:
+        self._git = git
+        self._vault = vault
+        self._folder = folder
+        self._lock = Lock()
+        self._ready: deque[Spare] = deque()
+        self._ordered = 0  # ready, or being made
+        self._names: list[str] = []
+        self._thread: ThreadPoolExecutor | None = None
+
+    def order(self, commit: str, run: str, count: int) -> None:
+        """Have up to `count` more spares of `commit` made; their names begin with `run`."""
+        with self._lock:
+            self._thread = self._thread or ThreadPoolExecutor(1, thread_name_prefix="spares")
+            for _ in range(min(count, MOST - self._ordered)):
+                self._ordered += 1
+                self._names.append(f"{run}.{len(self._names) + 1}")
+                self._thread.submit(self._make, check_oid(commit), self._names[-1])
+
+    def fill(self, folder: Path, index: Path, commit: str) -> bool:
+        """Make `folder`, which is empty, a checkout of `commit` with its `index`; tell whether a spare was fit."""
+        with self._lock:
+            if not self._ready:
+                return False
+            spare = self._ready.popleft()
+            self._ordered -= 1
+        try:
+            spare.folder.rename(folder)
+            spare.index.replace(index)
+            place = Place(git_dir=self._vault, work_tree=folder, index=index)
+            self._git.run("read-tree", "--reset", "-u", check_oid(commit), at=place)
+            return not self._has_more(place, folder)
+        except (EngineError, OSError):
+            return False  # the caller makes it anew, and tells what is wrong if that fails too
+
+    def close(self, delete: Callable[[Path], None]) -> None:
+        """Make no more; `delete` what is left."""
+        if self._thread is not None:
+            self._thread.shutdown(wait=True, cancel_futures=True)
+        for name in self._names:
+            delete(self._folder / name)
+            (self._folder / f"{name}.index").unlink(missing_ok=True)
+
+    def _make(self, commit: str, name: str) -> None:
+        spare = Spare(folder=self._folder / name, index=self._folder / f"{name}.index")
+        with contextlib.suppress(EngineError, OSError):  # no spare, then
+            spare.folder.mkdir(parents=True)
+            place = Place(git_dir=self._vault, work_tree=spare.folder, index=spare.index)
+            self._git.run("read-tree", "--reset", "-u", commit, at=place)
+            with self._lock:
+                self._ready.append(spare)
+            return
+        with self._lock:
+            self._ordered -= 1
+
+    def _has_more(self, place: Place, folder: Path) -> bool:
+        """Whether there is anything that git did not write: a file, a link, a repository."""
+        if os.path.lexists(folder / ".git"):
+            return True
+        return bool(self._git.run("ls-files", "-z", "--others", at=place).out)
