@@ -6,7 +6,6 @@ itself, gives another shape, fails or does not answer in time is `undefined` or 
 
 from __future__ import annotations
 
-import hashlib
 import re
 import threading
 import time
@@ -18,7 +17,7 @@ from typing import Any
 import orjson
 
 from engine.core.model import Json, Verdict
-from engine.policy.backends import Backend, RegoError, ServerSettings
+from engine.policy.backends import Backend, RegoError, ServerSettings, policy_digest
 from engine.policy.verdicts import failed, judge
 
 __all__ = ["PolicySet", "ServerSettings"]
@@ -154,12 +153,6 @@ def _bare(error: Exception) -> RegoError:
     """Return the error without its traceback: the frames in it hold an engine, which only its own thread may drop."""
     text = " ".join(str(error).split())[:400] or type(error).__name__
     return RegoError(text, error.code if isinstance(error, RegoError) else "EVALUATION")
-
-
-def policy_digest(modules: Mapping[str, str]) -> str:
-    """Return the hex SHA-256 over `path NUL text NUL` in path order."""
-    parts = (f"{path}\0{modules[path]}\0" for path in sorted(modules))
-    return hashlib.sha256("".join(parts).encode()).hexdigest()
 
 
 def input_text(input_: Json, now: datetime) -> str:

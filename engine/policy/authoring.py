@@ -9,9 +9,8 @@ from typing import Final
 
 from engine.bpmn.model import Finding
 from engine.frozen import dataclass
-from engine.policy import policy_digest
 from engine.policy.advice import advice
-from engine.policy.backends import RegoError, ServerSettings, Session
+from engine.policy.backends import RegoError, ServerSettings, Session, policy_digest
 from engine.policy.embedded import Embedded, FindingsError, syntax_tree
 from engine.policy.study import stops
 from engine.policy.tree import module_of

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
 from engine.bpmn.model import Finding
@@ -78,3 +80,9 @@ def impure_finding(file: str, line: int, column: int, name: str) -> Finding:
         hint="Let the diagram pass what you need as input.",
         column=column,
     )
+
+
+def policy_digest(modules: Mapping[str, str]) -> str:
+    """Return the hex SHA-256 over `path NUL text NUL` in path order."""
+    parts = (f"{path}\0{modules[path]}\0" for path in sorted(modules))
+    return hashlib.sha256("".join(parts).encode()).hexdigest()

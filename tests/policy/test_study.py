@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from engine.core.model import Ruling
-from engine.policy.embedded import Embedded, session_of
+from engine.policy.embedded import Embedded, session_of, syntax_tree
 from engine.policy.spread import Spread, spread
 from engine.policy.study import FileCoverage, Place, RuleCoverage, coverage, explain
 from engine.policy.tree import module_of
@@ -218,7 +218,7 @@ GIVEN: list[dict[str, object]] = [
 
 
 def spread_of(modules: dict[str, str]) -> dict[str, Spread]:
-    return {item["source"]["file"]: spread(module_of(item)) for item in Embedded(modules, {}).tree}
+    return {item["source"]["file"]: spread(module_of(item)) for item in syntax_tree(modules)}
 
 
 @pytest.mark.parametrize("given", GIVEN)
