@@ -59,6 +59,26 @@ class TimeoutSettings(_Section):
     )
 
 
+class TaskSettings(_Section):
+    min_minutes: Annotated[int, Field(ge=0, le=1440)] = Field(
+        default=5, description="A task that is estimated shorter is one half of another."
+    )
+    max_minutes: Annotated[int, Field(ge=0, le=1440)] = Field(
+        default=30, description="A task that is estimated longer is more than one."
+    )
+    regression_command: str | None = Field(
+        default=None,
+        description="Run on each task's commit after its own check; `{files}` are the files it changed.",
+    )
+    regression_timeout_s: Seconds = Field(default=600, description="Seconds for that.")
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> Self:
+        if self.min_minutes > self.max_minutes:
+            raise ValueError("min_minutes is more than max_minutes")
+        return self
+
+
 class ManifestSettings(_Section):
     enforcement: Enforcement = Field(
         default="block", description="What a write outside a task's declared files does."
@@ -76,6 +96,20 @@ class GateSettings(_Section):
     )
     timeout_s: Seconds = 600
     enforcement: Enforcement = "block"
+    coverage_report: str | None = Field(
+        default=None,
+        min_length=1,
+        description="File that the command writes: Cobertura XML, lcov, or the JSON of coverage.py or istanbul.",
+    )
+    coverage_threshold: Annotated[float, Field(ge=0, le=100)] | None = Field(
+        default=None, description="Percent of lines that the report must show at least."
+    )
+
+    @model_validator(mode="after")
+    def _has_both(self) -> Self:
+        if (self.coverage_threshold is None) != (self.coverage_report is None):
+            raise ValueError("coverage_threshold and coverage_report are given together")
+        return self
 
 
 class DoctorSettings(_Section):
@@ -172,6 +206,7 @@ class Settings(_Section):
     bundle: str | None = None
     run: RunSettings = RunSettings()
     timeouts: TimeoutSettings = TimeoutSettings()
+    tasks: TaskSettings = TaskSettings()
     manifest: ManifestSettings = ManifestSettings()
     gates: tuple[GateSettings, ...] = ()
     doctor: DoctorSettings = DoctorSettings()

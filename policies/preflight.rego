@@ -67,6 +67,23 @@ findings contains {"code": "NO_VERIFICATION", "msg": sprintf("task %v names no v
 }
 
 # METADATA
+# title: A task has a size that one worker can carry out and one person can read
+findings contains {"code": "TASK_SIZE", "msg": sprintf("task %v is estimated at %v minutes; expected %v to %v (tasks.min_minutes, tasks.max_minutes)", [shapes.told(task, "id", "without an id"), minutes, bounds.min, bounds.max]), "path": sprintf("/waves/%d", [wave.number])} if {
+	bounds := input.settings.task_minutes
+	some wave in shapes.items(input.waves)
+	some task in shapes.items(wave.tasks)
+	minutes := task.estimate_minutes
+	minutes != null
+	not fits(minutes, bounds)
+}
+
+fits(minutes, bounds) if {
+	is_number(minutes)
+	minutes >= bounds.min
+	minutes <= bounds.max
+}
+
+# METADATA
 # title: In strict projects a plan needs an approval
 findings contains {"code": "NOT_APPROVED", "msg": "the task graph is not marked as approved", "path": "/plan/approved"} if {
 	input.settings.security.level == "strict"

@@ -33,6 +33,20 @@ test_a_task_without_verification_is_denied if {
 	codes(object.union(good, {"waves": [{"number": 1, "tasks": [{"id": "a"}]}]})) == {"NO_VERIFICATION"}
 }
 
+sized(minutes) := object.union(good, {
+	"waves": [{"number": 1, "tasks": [object.union(task, {"estimate_minutes": minutes})]}],
+	"settings": {"task_minutes": {"min": 5, "max": 30}},
+})
+
+test_a_task_has_a_size if {
+	every minutes in [5, 17, 30, null] {
+		preflight.allow with input as sized(minutes)
+	}
+	every minutes in [0, 4, 31, "5"] {
+		codes(sized(minutes)) == {"TASK_SIZE"}
+	}
+}
+
 test_strict_projects_need_approval_and_a_gate if {
 	strict := object.union(good, {"settings": {"security": {"level": "strict"}, "gates": []}})
 	codes(strict) == {"NOT_APPROVED", "NO_GATES", "NETWORK_UNDECIDED"}

@@ -21,6 +21,7 @@ waivable := {
 	"NON_ASCII": "that the text is what an agent may read as instructions",
 	"SCHEMA_HOST": "who serves the schema",
 	"NOT_APPROVED": "the task graph",
+	"TASK_SIZE": "why the task cannot be cut, or put together with another",
 	"NETWORK": "what the worker may reach, and why it must",
 	"VARIABLE_SECRET": "what the variable gives access to",
 	"TIMEOUT_TOO_LONG": "why it takes so long",

@@ -72,11 +72,11 @@ def build_plan(graph: Variables, mode: str) -> Plan:
     """Return the plan of a graph that satisfies contract task-graph.v1.
 
     Raises TaskGraphError with every finding: duplicate ids, missing dependencies, cycles (with the cycle),
-    levels that contradict dependencies, unsafe paths, files owned twice inside one wave.
+    levels that contradict dependencies, unsafe paths, one criterion twice, files owned twice inside one wave.
     """
     given: Any = graph["tasks"]  # Any: JSON checked against contract task-graph.v1
     tasks = [_normal(task) for task in given]
-    findings = [*_identity_findings(tasks), *_path_findings(tasks)]
+    findings = [*_identity_findings(tasks), *_path_findings(tasks), *_criteria_findings(tasks)]
     if not findings:
         findings = _cycle_findings(tasks)
     if not findings:
@@ -110,6 +110,7 @@ def _normal(task: Mapping[str, Any]) -> Task:
         "dependencies": sorted(task.get("dependencies", ())),
         "files": {kind: sorted(files.get(kind, ())) for kind in ("create", "modify", "read")},
         "verification": dict(task["verification"]) if task.get("verification") else None,
+        **_criteria(task),
         "tool": task.get("tool", "shell"),
         "args": list(task.get("args", ())),
         "prompt": task.get("prompt", ""),
@@ -121,6 +122,26 @@ def _normal(task: Mapping[str, Any]) -> Task:
         "timeout_seconds": task.get("timeout_seconds"),
         "estimate_minutes": task.get("estimate_minutes"),
     }
+
+
+def _criteria(task: Mapping[str, Any]) -> Task:
+    """Return the task's acceptance criteria, when it has any."""
+    criteria = task.get("acceptance_criteria")
+    return {"acceptance_criteria": [dict(one) for one in criteria]} if criteria else {}
+
+
+def _criteria_findings(tasks: Sequence[Task]) -> list[Finding]:
+    return [
+        Finding(
+            pointer=f"/tasks/{index}/acceptance_criteria",
+            message=f"criterion {identifier} of {task['id']} is there {count} times",
+        )
+        for index, task in enumerate(tasks)
+        for identifier, count in Counter(
+            one["id"] for one in task.get("acceptance_criteria", ())
+        ).items()
+        if count > 1
+    ]
 
 
 def _identity_findings(tasks: Sequence[Task]) -> list[Finding]:

@@ -102,6 +102,12 @@ def run(
     timeout: Annotated[
         int | None, typer.Option(help="Stop after so many seconds; run again to go on.")
     ] = None,
+    min_task_minutes: Annotated[
+        int | None, typer.Option(help="Least estimate of a task; 5 without.")
+    ] = None,
+    max_task_minutes: Annotated[
+        int | None, typer.Option(help="Greatest estimate of a task; 30 without.")
+    ] = None,
     new: Annotated[
         bool,
         typer.Option(
@@ -111,7 +117,13 @@ def run(
     as_json: AsJson = False,
 ) -> int:
     """Carry out a feature; goes on with its unfinished run if there is one."""
-    engine = open_engine(project, run__workers=workers, run__mode=mode)
+    engine = open_engine(
+        project,
+        run__workers=workers,
+        run__mode=mode,
+        tasks__min_minutes=min_task_minutes,
+        tasks__max_minutes=max_task_minutes,
+    )
     if dry_run:
         return _show_plan(engine.plan(feature, new=new), as_json=as_json)
     result = _carry_out(engine, feature, as_json=as_json, new=new, timeout_s=timeout)

@@ -142,6 +142,13 @@ def report(body: Mapping[str, Any]) -> None:
             for wave in body["waves"]
         ],
     )
+    for task in body["tasks"]:
+        for one in task.get("criteria", ()):
+            reason = f": {plain(one['reason'])}" if one["reason"] else ""
+            line(
+                f"{coloured(one['result'])} {plain(task['id'])} {plain(one['id'])} "
+                f"({plain(one['text'])}){reason}"
+            )
     closed = [gate for gate in body["gates"] if gate["verdict"] not in {"ok", "pass", "na"}]
     for gate in closed:
         wave = f" of wave {gate['wave']}" if gate["wave"] else ""

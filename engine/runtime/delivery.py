@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from engine.core.model import Job, Json, Variables, Verdict
@@ -27,6 +28,7 @@ from engine.errors import ContractError
 from engine.ledger import Draft, EntryType, note
 from engine.runtime.auditing import Auditor
 from engine.runtime.conductor import Clock
+from engine.runtime.coverage import Coverage
 from engine.runtime.forms import (
     body_of,
     changes_with_lines,
@@ -242,7 +244,12 @@ class Delivery(TaskWorld):
             known["required"] = False
         else:
             outcome = await self._check(
-                job, gate.command, commit, f"gate-{gate.name}", gate.timeout_s
+                job,
+                gate.command,
+                commit,
+                f"gate-{gate.name}",
+                gate.timeout_s,
+                coverage=_coverage(gate),
             )
         result = {**known, **outcome}
         await self._record(EntryType.GATE_FINISHED, result)
@@ -497,3 +504,9 @@ class Delivery(TaskWorld):
                 "reasons": list(reasons),
             },
         )
+
+
+def _coverage(gate: GateSettings) -> Coverage | None:
+    if gate.coverage_report is None or gate.coverage_threshold is None:
+        return None
+    return Coverage(report=gate.coverage_report, threshold=Decimal(str(gate.coverage_threshold)))

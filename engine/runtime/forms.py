@@ -29,6 +29,10 @@ def policy_settings(settings: Settings) -> Variables:
             "task_s": settings.timeouts.task_s,
             "verification_s": settings.timeouts.verification_s,
         },
+        "task_minutes": {
+            "min": settings.tasks.min_minutes,
+            "max": settings.tasks.max_minutes,
+        },
         "gates": [
             {
                 "name": gate.name,

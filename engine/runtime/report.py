@@ -12,6 +12,7 @@ import orjson
 from engine.core.model import Json
 from engine.ledger import Entry, EntryType
 from engine.runtime.pending import look, root_end, waiting_in
+from engine.runtime.verifying import CRITERION
 from engine.store import Store
 
 _TYPES = (
@@ -119,6 +120,7 @@ def build_report(store: Store, run: str) -> dict[str, Json]:
                 "reason": str(task.body.get("reason") or ""),
                 **_level(task.body),
                 **fold.launched(task.task),
+                **fold.criteria_of(task.task),
             }
             for task in tasks
         ],
@@ -159,6 +161,13 @@ def markdown(report: Mapping[str, Any]) -> str:
         f"| {_cell(task['reason'])} |"
         for task in report["tasks"]
     ]
+    criteria = [(task["id"], one) for task in report["tasks"] for one in task.get("criteria", ())]
+    if criteria:
+        lines += ["", "| task | criterion | text | result | reason |", "|---|---|---|---|---|"]
+    lines += [
+        f"| {task} | {one['id']} | {_cell(one['text'])} | {one['result']} | {_cell(one['reason'])} |"
+        for task, one in criteria
+    ]
     lines += ["", "| wave | tasks | state | merge |", "|---|---|---|---|"]
     lines += [
         f"| {wave['n']} | {', '.join(wave['tasks'])} | {wave['state']} | {_short(wave['merge_commit'])} |"
@@ -196,6 +205,9 @@ class _Fold:
         self.unpublished: dict[
             str, dict[str, Json]
         ] = {}  #: branches of the user's repository that could not be moved, by name
+        self._criteria: dict[
+            str, tuple[str, list[Json]]
+        ] = {}  #: of each task: the commit that was judged last, and what was found
         self._wave = 1
         self._launchers: dict[str, Json] = {}
         self.paused: list[Json] = []
@@ -205,6 +217,20 @@ class _Fold:
         found = self._launchers.get(task)
         return {"launcher": found} if found else {}
 
+    def criteria_of(self, task: str) -> dict[str, Json]:
+        """Return what was found about the acceptance criteria of a task, of its last commit; nothing when it has none."""
+        known = self._criteria.get(task)
+        return {"criteria": known[1]} if known else {}
+
+    def _criterion(self, task: str, body: Mapping[str, Any]) -> None:  # Any: JSON of our own entry
+        commit, found = self._criteria.get(task, ("", []))
+        if commit != body["commit"]:
+            found = []
+        told: dict[str, Json] = {"id": body["name"], "text": body["text"]}
+        told |= {"result": body["result"], "reason": body["reason"]}
+        kept = [one for one in found if isinstance(one, Mapping) and one["id"] != body["name"]]
+        self._criteria[task] = (body["commit"], [*kept, told])
+
     def take(self, entry: Entry) -> None:
         body: Any = entry.body  # Any: JSON of our own entries
         match entry.type:
@@ -212,6 +238,8 @@ class _Fold:
                 self._launchers[entry.task] = {name: body[name] for name in _LAUNCHED}
             case EntryType.GATE_FINISHED if body["stage"] in {"pre_merge", "final"}:
                 self._gate(body["name"], body["stage"], body["result"], body["reason"])
+            case EntryType.GATE_FINISHED if body["stage"] == CRITERION:
+                self._criterion(entry.task, body)
             case EntryType.GATE_FINISHED if body["stage"] == "doctor":
                 self._gate("doctor", "doctor", body["result"], body["reason"], back=1)
             case EntryType.VERDICT_RECORDED if body["kind"] == "policy":

@@ -16,6 +16,7 @@ from engine.ledger import EntryType
 from engine.plugins import call
 from engine.runtime.attempts import Attempts
 from engine.runtime.conductor import Clock
+from engine.runtime.coverage import Coverage
 from engine.runtime.earlier import merged_before
 from engine.runtime.failures import chance, kind_of
 from engine.runtime.forms import (
@@ -34,6 +35,7 @@ from engine.runtime.forms import (
 from engine.runtime.recorder import Recorder
 from engine.runtime.slots import Slots
 from engine.runtime.specs import definition_of, read_task_graph, without_tasks
+from engine.runtime.verifying import Verification
 from engine.runtime.world import GeneralWorld, Site
 from engine.store import Change, TaskChanged
 from engine.workers import SHELL, Assignment, WorkerSpec
@@ -308,20 +310,19 @@ class TaskWorld(GeneralWorld):
                 "failure_kind": kind_of(problem[0]),
                 "message": self._redact.text(problem[1]),
             }
-        timeout_s = check.get("timeout_seconds") or self._site.settings.timeouts.verification_s
-        outcome = await self._check(
-            job, str(check["command"]), snapshot.commit, f"verify-{identifier}", timeout_s
-        )
-        await self._record(
-            EntryType.GATE_FINISHED,
-            {
-                "name": "verification",
-                "stage": "verification",
-                "commit": snapshot.commit,
-                **outcome,
-            },
-            task=identifier,
-        )
+        commit = snapshot.commit
+
+        async def record(body: Mapping[str, Json]) -> None:
+            await self._record(EntryType.GATE_FINISHED, {"commit": commit, **body}, task=identifier)
+
+        outcome = await Verification(
+            task=task,
+            changed=[change.path for change in snapshot.changed if change.kind != "deleted"],
+            settings=self._site.settings,
+            check=lambda command, name, seconds: self._check(job, command, commit, name, seconds),
+            record=record,
+        ).outcome()
+        await record({"name": "verification", "stage": "verification", **outcome})
         failed = outcome["result"] != "ok"
         timed_out = outcome["reason_code"] == "TIMED_OUT"
         failure_class = ("timeout" if timed_out else "verification") if failed else ""
@@ -469,12 +470,22 @@ class TaskWorld(GeneralWorld):
         return workspace
 
     async def _check(
-        self, job: Job, command: str, commit: str, name: str, timeout_s: float
+        self,
+        job: Job,
+        command: str,
+        commit: str,
+        name: str,
+        timeout_s: float,
+        coverage: Coverage | None = None,
     ) -> dict[str, Json]:
         """Run `command` on a fresh checkout of `commit`; a check that cannot run has failed."""
         checkout = await self._in_thread(self._repository.checkout, commit, f"{self.run}-{name}")
         try:
-            return await self._program(job, command, checkout.path, timeout_s, name)
+            if coverage is None:
+                return await self._program(job, command, checkout.path, timeout_s, name)
+            await self._in_thread(coverage.prepare, checkout.path)
+            outcome = await self._program(job, command, checkout.path, timeout_s, name)
+            return await self._in_thread(coverage.judge, checkout.path, outcome)
         finally:
             await self._in_thread(self._repository.release, checkout)
 

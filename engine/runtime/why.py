@@ -32,6 +32,7 @@ from engine.runtime.nearest import NEVER_BEGUN, Nearest, nearest_change
 from engine.runtime.proof import Book, Verified, recorded_definitions
 from engine.runtime.report import ended_state
 from engine.runtime.rows import matched_rows
+from engine.runtime.verifying import CRITERION
 from engine.store import Store, TaskRow
 
 _OVER = {"failed", "quarantined", "blocked"}
@@ -256,6 +257,10 @@ def _body_step(entry: Entry) -> Step:
         case EntryType.GATE_FINISHED:
             output = str(body.get("output") or "").strip().splitlines()[-12:]
             reason = f": {body['reason']}" if body.get("reason") else ""
+            if "coverage" in body:
+                reason = f" ({body['coverage']} % of the lines){reason}"
+            if body["stage"] == CRITERION:
+                reason = f" ({body['text']}){reason}"
             return Step(
                 seq=entry.seq,
                 kind="check",

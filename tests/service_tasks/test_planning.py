@@ -87,6 +87,16 @@ def test_dag_mode_knows_no_levels() -> None:
             id="a cycle is shown",
         ),
         pytest.param(
+            [
+                {
+                    "id": "a",
+                    "acceptance_criteria": [{"id": "1", "text": "x"}, {"id": "1", "text": "y"}],
+                }
+            ],
+            ["/tasks/0/acceptance_criteria: criterion 1 of a is there 2 times"],
+            id="one criterion twice",
+        ),
+        pytest.param(
             [{"id": "a", "dependencies": ["x"]}],
             ["/tasks/0/dependencies/0: a depends on x, which is not in the graph"],
             id="a missing dependency",
