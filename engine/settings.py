@@ -40,6 +40,10 @@ class RunSettings(_Section):
     mode: Literal["waves", "dag"] | None = Field(
         default=None, description="waves: levels are barriers; dag: dependencies alone decide."
     )
+    context_threshold: Annotated[float, Field(ge=0.5, le=0.9)] = Field(
+        default=0.7,
+        description="Share of its context at which a worker is paused and started anew, if it says how full it is.",
+    )
     base_branch: str | None = Field(
         default=None, description="Branch work starts from; without it the one checked out."
     )
@@ -182,6 +186,10 @@ class WaiverSettings(_Section):
 class WorkerSettings(_Section):
     command: Annotated[tuple[str, ...], Field(min_length=1)]
     env_allow: tuple[str, ...] = ()
+    context_tokens: Annotated[int, Field(ge=1000)] | None = Field(
+        default=None,
+        description="Size of its context, for workers that print Claude Code's messages and so tell how full it is.",
+    )
     network: Network = Field(
         default="host",
         description="What the command can reach, as you set it up; policies read it, a subprocess is not held to it.",

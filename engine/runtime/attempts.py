@@ -78,6 +78,7 @@ class Attempts:
             "failure_class": outcome.failure_class,
             "exit_code": outcome.exit_code,
             "reason": outcome.reason,
+            "paused": outcome.failure_class == "context",
             "milliseconds": round(outcome.seconds * 1000),
             "log": outcome.log.relative_to(self._site.home).as_posix(),
         }

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from engine.core.model import Job, Json, Variables
@@ -58,6 +59,7 @@ class TaskWorld(GeneralWorld):
         self._unused: dict[str, Workspace] = {}  # made by this engine, and given to no worker yet
         self._declared: dict[str, DeclaredFiles] = {}
         self._snapshots: dict[str, Snapshot] = {}
+        self._paused: dict[str, Snapshot] = {}  # {task: work that its next attempt begins with}
         self._spent: dict[str, int] = {"tokens": 0, "cost_micros": 0}
         self._task_tokens: dict[str, int] = {}
         self._slots = Slots()
@@ -72,7 +74,7 @@ class TaskWorld(GeneralWorld):
             if entry.type is EntryType.USAGE_RECORDED:
                 self._add_usage(entry.task, body["tokens"], body["cost_micros"])
             else:
-                self._snapshots[body["commit"]] = snapshot_of(body)
+                self._remember(entry.task, snapshot_of(body), str(body.get("unfinished") or ""))
 
     async def read_task_graph(self, *, anew: bool) -> Variables:
         """Return the task graph without the tasks that an earlier run has merged; `anew` leaves none out."""
@@ -141,7 +143,13 @@ class TaskWorld(GeneralWorld):
     async def acquire_workspace(self, job: Job, task: Variables) -> Variables:
         """Return {workspace{path, branch, base}, attempt, spent, launchers, waivers, jitter}: a clean worktree on the
         integration head. `jitter` (0 to 0.999) spreads what follows a failure of this attempt."""
-        workspace = await self._acquire(str(task["id"]), job.visit, self._head)
+        paused = self._paused.get(str(task["id"]))
+        workspace = await self._acquire(
+            str(task["id"]),
+            job.visit,
+            paused.base if paused else self._head,
+            paused.commit if paused else None,
+        )
         await self._record(
             EntryType.WORKSPACE_CREATED,
             {
@@ -150,6 +158,7 @@ class TaskWorld(GeneralWorld):
                 "base": workspace.base,
                 "attempt": job.visit,
                 "kept": workspace.kept,
+                "begun": workspace.begun,
             },
             task=workspace.task,
             changes=(
@@ -161,6 +170,7 @@ class TaskWorld(GeneralWorld):
                 "path": self._relative(workspace.path),
                 "branch": workspace.branch,
                 "base": workspace.base,
+                "begun": workspace.begun,
             },
             "attempt": job.visit,
             "spent": {
@@ -208,13 +218,19 @@ class TaskWorld(GeneralWorld):
             worker_id=slot,
             attempt=workspace.attempt,
             lock_fd=self._site.lock_fd,
-            extra_env=self._repository.child_environment(),
+            context_threshold=Decimal(str(self._site.settings.run.context_threshold)),
+            extra_env={
+                **self._repository.child_environment(),
+                **({"RESUMED": "1"} if workspace.begun else {}),
+            },
         )
         # meanwhile, for its verification and for a task of the next wave
         self._repository.make_spares(self.run, workspace.base, 2 if self._to_come else 1)
         outcome = await self._attempts.carry_out(assignment, slot)
         tokens, cost = outcome.usage.tokens, outcome.usage.cost_micros
         self._add_usage(workspace.task, tokens, cost)
+        if outcome.failure_class == "context":
+            await self._keep_unfinished(workspace, "context")
         failure_class, message = str(outcome.failure_class), outcome.reason
         if not failure_class:
             over = self._over_budget(workspace.task, task)
@@ -295,7 +311,7 @@ class TaskWorld(GeneralWorld):
                 {"Engine-Task": identifier, "Engine-Attempt": str(workspace.attempt)},
             ),
         )
-        self._snapshots[snapshot.commit] = snapshot
+        self._remember(identifier, snapshot)
         taken = captured(snapshot, self._redact)
         await self._record(EntryType.WORKSPACE_CAPTURED, taken, task=identifier)
         problem = snapshot_problem(snapshot)
@@ -417,9 +433,18 @@ class TaskWorld(GeneralWorld):
             self._provenance(told, {**trailers, "Engine-Unfinished": why}),
         )
         if snapshot is not None:
+            self._remember(workspace.task, snapshot, why)
             body = {**captured(snapshot, self._redact), "unfinished": why}
             await self._record(EntryType.WORKSPACE_CAPTURED, body, task=workspace.task)
         return snapshot
+
+    def _remember(self, task: str, snapshot: Snapshot, unfinished: str = "") -> None:
+        """Keep in mind what a later step needs: work that was paused is gone on with until a check has judged it."""
+        self._snapshots[snapshot.commit] = snapshot
+        if unfinished == "context":
+            self._paused[task] = snapshot
+        elif not unfinished:
+            self._paused.pop(task, None)
 
     async def _waivers(self) -> list[Json]:
         """Return the waivers that policies are shown, as they are now."""
@@ -428,7 +453,9 @@ class TaskWorld(GeneralWorld):
     def _child_environment(self) -> Mapping[str, str]:
         return self._repository.child_environment()
 
-    async def _acquire(self, task: str, attempt: int, base: str) -> Workspace:
+    async def _acquire(
+        self, task: str, attempt: int, base: str, begun: str | None = None
+    ) -> Workspace:
         workspace = await self._in_thread(
             self._repository.acquire,
             feature=self.feature,
@@ -436,6 +463,7 @@ class TaskWorld(GeneralWorld):
             task=task,
             attempt=attempt,
             base_commit=base,
+            begun=begun,
         )
         self._workspaces[task] = self._unused[task] = workspace
         self._to_come.discard(task)
@@ -448,8 +476,9 @@ class TaskWorld(GeneralWorld):
         attempt = given if isinstance(given, int) else job.visit
         base = str(known.get("base") or self._head)
         made = self._unused.get(task)
-        if made is None or (made.attempt, made.base) != (attempt, base):
-            made = await self._acquire(task, attempt, base)
+        begun: Any = known.get("begun")
+        if made is None or (made.attempt, made.base, made.begun) != (attempt, base, begun):
+            made = await self._acquire(task, attempt, base, begun)
         del self._unused[task]
         return made
 
@@ -465,6 +494,7 @@ class TaskWorld(GeneralWorld):
             feature=self.feature,
             task=task,
             attempt=attempt if isinstance(attempt, int) else job.visit,
+            begun=known.get("begun"),
         )
         self._workspaces[task] = workspace
         return workspace
@@ -516,7 +546,12 @@ class TaskWorld(GeneralWorld):
         configured = self._site.settings.workers.get(name)
         if configured is None:
             return None
-        return WorkerSpec(name=name, command=configured.command, env_allow=configured.env_allow)
+        return WorkerSpec(
+            name=name,
+            command=configured.command,
+            env_allow=configured.env_allow,
+            context_tokens=configured.context_tokens,
+        )
 
     def _task_timeout_s(self, task: Variables) -> int:
         own = task.get("timeout_seconds")

@@ -278,6 +278,7 @@ def _body_step(entry: Entry) -> Step:
             return _started_step(entry.seq, body)
         case EntryType.WORKER_FINISHED:
             ended = body["failure_class"] or "ended well"
+            ended = "paused" if body.get("paused") else ended
             return Step(
                 seq=entry.seq, kind="worker", text=f"{body['worker']}: {ended}: {body['reason']}"
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import field
+from decimal import Decimal
 from pathlib import Path
 from typing import Literal
 
@@ -28,6 +29,9 @@ class WorkerSpec:
     name: str
     command: tuple[str, ...]
     env_allow: tuple[str, ...] = ()
+    context_tokens: int | None = (
+        None  #: size of its context, where its messages tell what they hold
+    )
 
 
 SHELL = WorkerSpec(name="shell", command=("{args}",))
@@ -76,6 +80,7 @@ class Assignment:
     scratch: Path  #: private HOME, TMPDIR and task file, outside the workspace; made and removed by run_worker
     timeout_s: float
     silence_s: float | None = None
+    context_threshold: Decimal | None = None  #: it is ended when this share of its context is used
     prompt: str = ""
     feature: str = ""
     branch: str = ""

@@ -12,6 +12,7 @@ from typing import BinaryIO
 from engine.core.model import Json
 from engine.programs import StreamName, printable
 from engine.workers.assignment import Usage, WorkerEvent
+from engine.workers.context import ContextGauge
 
 LOG_LIMIT_BYTES = 16 * 1024 * 1024
 EVENT_LINE_LIMIT = 100_000  # lines that look like events; more is a flood, and only log
@@ -26,10 +27,16 @@ _OBJECT_LINE = re.compile(rb"^[ \t]*\{[^\n]*\}[ \t\r]*$", re.MULTILINE)
 class Transcript:
     """What a worker printed, taken down as it comes."""
 
-    def __init__(self, log: BinaryIO, on_event: Callable[[WorkerEvent], None] | None) -> None:
+    def __init__(
+        self,
+        log: BinaryIO,
+        on_event: Callable[[WorkerEvent], None] | None,
+        context: ContextGauge,
+    ) -> None:
         self.event_count = 0
         self.log_bytes = 0  #: printed, redacted; the log holds the first LOG_LIMIT_BYTES of them
         self.context_exhausted = False
+        self.context = context
         self._log = log
         self._on_event = on_event
         self._pending = b""  # the line that has begun on standard output
@@ -85,6 +92,7 @@ class Transcript:
         if body is None:
             return
         self._meter.read(body)
+        self.context.read(body)
         event = WorkerEvent(type=str(body["type"]), body=body, usage=self.usage)
         self.event_count += 1
         self.context_exhausted |= event.type == "context.exhausted"

@@ -28,6 +28,7 @@ from engine.workers.assignment import (
     WorkerEvent,
     WorkerOutcome,
 )
+from engine.workers.context import ContextGauge
 from engine.workers.events import Transcript
 
 CONTEXT_EXIT_CODE = 75  # EX_TEMPFAIL of sysexits.h: try again later
@@ -53,15 +54,16 @@ async def run_worker(
     """Carry out `assignment` and return how it ended; every process of it is gone by then.
 
     `on_event` gets every event as it comes. `on_start` gets the identity to record, so that `reap` can end the
-    worker should we be killed. Setting `stop` ends it with failure class "cancelled".
+    worker should we be killed. Setting `stop` ends it with failure class "cancelled"; a full context does with "context".
     """
+    stop = stop or asyncio.Event()
     assignment.log.parent.mkdir(parents=True, exist_ok=True)
     task_file = _make_scratch(assignment)
     try:
         with open(
             os.open(assignment.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb", 0
         ) as log:
-            transcript = Transcript(log, on_event)
+            transcript = Transcript(log, on_event, _gauge(assignment, stop))
             outcome = await launch(_program(assignment, task_file, transcript, on_start, stop))
             transcript.finish()
     finally:
@@ -83,6 +85,10 @@ def fill_in(assignment: Assignment, task_file: Path) -> tuple[str, ...]:
         else:
             argv.append(_PLACEHOLDER.sub(lambda found: values[found[1]], argument))
     return tuple(argv)
+
+
+def _gauge(assignment: Assignment, stop: asyncio.Event) -> ContextGauge:
+    return ContextGauge(assignment.context_threshold, stop.set, assignment.spec.context_tokens)
 
 
 def _make_scratch(assignment: Assignment) -> Path:
@@ -171,6 +177,10 @@ def _judge(
         if not fill_in(assignment, Path()):
             return "not_started", f"{who} has nothing to run: expected args, but the task has none"
         return "not_started", f"{who}: {outcome.reason}"
+    gauge = transcript.context
+    if gauge.is_full and (outcome.state == "cancelled" or outcome.exit_code == 0):
+        used, limit = (f"{share * 100:.0f} %" for share in (gauge.used, gauge.threshold or 0))
+        return "context", f"{who} paused: {used} of its context is used, the limit is {limit}"
     if outcome.state != "exited":
         return _FAILURES[outcome.state], f"{who} {outcome.reason}"
     if outcome.exit_code == CONTEXT_EXIT_CODE or (

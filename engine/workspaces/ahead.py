@@ -26,6 +26,7 @@ class Wanted:
     task: str
     attempt: int
     base: str
+    begun: str | None = None
 
 
 class Ahead:

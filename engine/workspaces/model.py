@@ -37,6 +37,7 @@ class Workspace:
     feature: str
     task: str
     attempt: int
+    begun: str | None = None  #: commit whose files it began with, when not those of `base`
     kept: str | None = None  #: commit that keeps what an earlier owner had left in this folder
 
 

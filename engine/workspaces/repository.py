@@ -150,14 +150,24 @@ class Repository:
     # ---- a task
 
     def acquire(
-        self, *, feature: str, run: str, task: str, attempt: int, base_commit: str
+        self,
+        *,
+        feature: str,
+        run: str,
+        task: str,
+        attempt: int,
+        base_commit: str,
+        begun: str | None = None,
     ) -> Workspace:
-        """Return the workspace of `task` with exactly the files of `base_commit`.
+        """Return the workspace of `task` with exactly the files of `base_commit`, or of `begun`, a kept commit on top
+        of it that an earlier attempt has left.
 
         An untouched workspace of the same attempt is returned as it is. Any other one is removed, after a commit of
         what was in it is kept (`Workspace.kept`).
         """
-        wanted = Wanted(feature=feature, run=run, task=task, attempt=attempt, base=base_commit)
+        wanted = Wanted(
+            feature=feature, run=run, task=task, attempt=attempt, base=base_commit, begun=begun
+        )
         return self._ahead.take(wanted) or self._acquire(wanted)
 
     def acquire_ahead(
@@ -319,6 +329,7 @@ class Repository:
             task=wanted.task,
             attempt=wanted.attempt,
             base_commit=wanted.base,
+            begun=wanted.begun,
         )
 
     def _start(self, feature: str, head: str) -> str:

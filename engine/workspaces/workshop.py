@@ -81,6 +81,7 @@ class _Record:
     tree: str | None = (
         None  #: tree of the last snapshot; the index agrees with it. None: with `base`
     )
+    begun: str | None = None  #: commit whose files it began with, when not those of `base`
 
 
 class Workshop:
@@ -109,14 +110,28 @@ class Workshop:
             one.result()
 
     def acquire(
-        self, *, feature: str, run: str, task: str, attempt: int, base_commit: str
+        self,
+        *,
+        feature: str,
+        run: str,
+        task: str,
+        attempt: int,
+        base_commit: str,
+        begun: str | None = None,
     ) -> Workspace:
-        """Return the workspace of `task` with exactly the files of `base_commit`; keep what was there before."""
+        """Return the workspace of `task` with exactly the files of `base_commit`, or of `begun` on top of it; keep what
+        was there before."""
         check_name(feature, "feature")
         check_name(task, "task id")
         check_name(run, "run id")
         wanted = _Record(
-            run=run, feature=feature, task=task, attempt=attempt, base=check_oid(base_commit)
+            run=run,
+            feature=feature,
+            task=task,
+            attempt=attempt,
+            base=check_oid(base_commit),
+            tree=self._vault.tree_of(check_oid(begun)) if begun else None,
+            begun=begun,
         )
         folder = self._folder(feature, task)
         kept = None
@@ -150,6 +165,7 @@ class Workshop:
                 attempt=workspace.attempt,
                 base=workspace.base,
                 tree=tree,
+                begun=workspace.begun,
             )
         )
         return Snapshot(
@@ -268,7 +284,7 @@ class Workshop:
             self._delete(leftover)
         new_folder.mkdir(parents=True)
         new_notes.mkdir(parents=True)
-        self._fill(new_folder, new_notes / "index", record.base)
+        self._fill(new_folder, new_notes / "index", record.begun or record.base)
         self._give_repository(new_folder, new_notes / "index", record.base, branch=_branch(record))
         _write_record(new_notes, record)
         new_notes.rename(notes)
@@ -437,6 +453,7 @@ class Workshop:
             feature=record.feature,
             task=record.task,
             attempt=record.attempt,
+            begun=record.begun,
             kept=kept,
         )
 

@@ -36,6 +36,7 @@ def test_flag_wins_over_variable_over_file_over_default(project: Path) -> None:
         "run.workers": (5, "flag run.workers"),
         "run.max_workers": (7, "ENGINE_RUN_MAX_WORKERS"),
         "run.mode": ("dag", str(project / ".engine" / "engine.toml")),
+        "run.context_threshold": (0.7, "default"),
         "run.base_branch": (None, "default"),
         "run.promote": ("none", "default"),
     }
