@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from tests import commands
+
 ENGINE = str(Path(sys.executable).with_name("engine"))
 
 CLEAN = {
@@ -45,15 +47,8 @@ class Project:
     root: Path
 
     def engine(self, *arguments: str, timeout_s: float = 90) -> Answer:
-        done = subprocess.run(
-            [ENGINE, *arguments],
-            cwd=self.root,
-            env={**CLEAN, "HOME": str(self.root.parent)},
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-            stdin=subprocess.DEVNULL,
-        )
+        variables = {**CLEAN, "HOME": str(self.root.parent)}
+        done = commands.call(self.root, *arguments, variables=variables, timeout_s=timeout_s)
         assert "Traceback" not in done.stdout + done.stderr
         return Answer(done.returncode, done.stdout, done.stderr)
 
