@@ -22,11 +22,12 @@ check: $(STAMP) ## format, lint and types
 bench: $(STAMP) ## measurements beside the peers, as ratios
 	$(BIN)/python -m benchmarks
 
-chaos: $(STAMP) ## every fault of tests/crash (hours), 10,000 tamperings, 1,000 planted secrets, every answer at every gateway, mutants of what merges
+chaos: $(STAMP) ## every fault of tests/crash (hours), 10,000 tamperings, 1,000 planted secrets, every answer at every gateway, mutants of what merges, generated tests in full
 	$(BIN)/python -m tests.crash
 	$(BIN)/python -m tests.audit.tampering --count 10000
 	$(BIN)/python -m tests.acceptance.planted 1000
 	$(BIN)/python -m tests.policy.mutation
+	DEEP=1 $(BIN)/python -m pytest -n 2 -q tests/decisions tests/feel tests/audit/test_verifier.py
 	GATEWAYS=all $(BIN)/python -m pytest -n 2 -q tests/runtime/test_policy_gateways.py
 
 format: $(STAMP)

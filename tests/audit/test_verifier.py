@@ -24,6 +24,7 @@ from engine.ledger import Draft, EntryType, Head, note, seal, turn
 from engine.ledger.checkpoints import SigningKey, sign_checkpoint
 from engine.ledger.entries import after
 from engine.ledger.merkle import Frontier
+from tests.depth import examples
 
 AT = datetime(2026, 11, 20, 23, 20, 42, 123456, tzinfo=UTC)
 KEY = SigningKey(bytes(range(32)))
@@ -261,7 +262,7 @@ def rechained_quietly(lines: list[bytes]) -> list[bytes]:
 
 
 @given(st.integers(0, len(ATTACKS) - 1), st.integers())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 def test_random_tampering_is_always_found(attack, seed):
     lines = ATTACKS[attack](list(HONEST), random.Random(seed))
     report = verify(lines, [WITNESS], KEY_LINE)

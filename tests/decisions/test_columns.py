@@ -17,6 +17,7 @@ from engine.decisions.coverage import (
     overlaps,
     positions,
 )
+from tests.depth import examples
 
 
 def holds(cell: Static, value: Decimal | str | None) -> bool:
@@ -103,7 +104,7 @@ def by_brute_force(columns: list[Column], rules: int) -> dict[tuple[int, ...], i
     return found
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=examples(1000), deadline=None)
 @given(tables())
 def test_gaps_overlaps_and_first_rules_are_those_of_brute_force(
     made: tuple[list[Column], int],

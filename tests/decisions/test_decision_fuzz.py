@@ -16,6 +16,7 @@ from engine.decisions.cases import Suite, read_cases
 from engine.decisions.render import render
 from engine.errors import DefinitionError
 from engine.feel import FeelError
+from tests.depth import examples
 
 SHIPPED = sorted((Path(__file__).parents[2] / "decisions").glob("*.dmn"))
 
@@ -74,7 +75,7 @@ def ask_all(model: DecisionModel, inputs: dict[str, Any]) -> None:
                 continue
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.fixed_dictionaries({"x": json_values, "y": json_values, "t": json_values}))
 def test_any_inputs(inputs: dict[str, Any]) -> None:
     ask_all(MODEL, inputs)
@@ -92,7 +93,7 @@ pieces = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(400), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(pieces, max_size=8).map(" ".join),
     json_values,
@@ -109,7 +110,7 @@ def test_any_expression_anywhere(text: str, value: Any, strict: bool, dialect: s
     use(content, {"x": value}, strict=strict, dialect=dialect)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_any_damage_to_a_file(data: st.DataObject) -> None:
     content = bytearray(
@@ -123,7 +124,7 @@ def test_any_damage_to_a_file(data: st.DataObject) -> None:
     use(bytes(content), {"x": 1, "tags": ["a"]}, strict=data.draw(st.booleans()))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(
     st.binary(max_size=80)
     | st.text(max_size=80).map(str.encode)

@@ -16,6 +16,7 @@ from engine.decisions import DecisionModel, Finding, HitPolicyViolation, analyse
 from engine.decisions.coverage import positions, value_at
 from engine.decisions.tables import DecisionRun, Table
 from engine.feel import Date
+from tests.depth import examples
 
 WORDS = ["a", "b", "c"]
 NUMBERS = ["1", "2", "3.5", "-1"]
@@ -107,7 +108,7 @@ def outcome(call: Callable[[], Any]) -> Any:
 
 
 @pytest.mark.parametrize("dialect", ["dmn", "camunda"])
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(made=written_tables(ALL, constant=False, typed=False), points=st.lists(st.lists(VALUES, min_size=3, max_size=3), max_size=6))  # fmt: skip
 def test_the_quick_match_is_the_plain_one(
     dialect: Any, made: tuple[list[str], bytes], points: list[list[Any]]
@@ -125,7 +126,7 @@ def test_the_quick_match_is_the_plain_one(
 
 
 @pytest.mark.parametrize("dialect", ["dmn", "camunda"])
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(made=written_tables(ALL, constant=False), points=st.lists(st.lists(VALUES, min_size=3, max_size=3), max_size=6))  # fmt: skip
 def test_the_generated_function_answers_like_the_plan_and_the_explanation(
     dialect: Any, made: tuple[list[str], bytes], points: list[list[Any]]
@@ -171,7 +172,7 @@ def point_of(finding: Finding, found: Table) -> tuple[Any, ...]:
     )
 
 
-@settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(1000), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(written_tables(["UNIQUE", "FIRST"], constant=True))
 def test_gaps_and_overlaps_are_those_that_evaluation_shows(made: tuple[list[str], bytes]) -> None:
     _, content = made

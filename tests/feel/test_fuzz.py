@@ -24,6 +24,7 @@ from engine.feel import (
 )
 from engine.feel.ast import walk
 from engine.feel.builtins import builtins_of
+from tests.depth import examples
 from tests.feel.sameness import same
 
 PIECES = [
@@ -42,14 +43,14 @@ NOW = parse_temporal("2024-05-05T10:00:00Z")
 VARIABLES: dict[str, object] = {"a": 5, "b c": [1, {"a": 2}], "x": "y"}
 
 
-@settings(max_examples=600)
+@settings(max_examples=examples(600))
 @given(ANY_TEXT, DIALECTS)
 def test_any_text_is_refused_or_has_a_value(text: str, dialect: str) -> None:
     with contextlib.suppress(FeelError):
         evaluate(text, VARIABLES, dialect, now=NOW, seed="1")  # type: ignore[arg-type]
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(ANY_TEXT, DIALECTS)
 def test_any_unary_test_is_refused_or_answers(text: str, dialect: str) -> None:
     with contextlib.suppress(FeelError):
@@ -96,7 +97,7 @@ VALUES: dict[str, Value] = {
 }  # fmt: skip
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(EXPRESSIONS, DIALECTS)
 def test_asking_for_reasons_changes_no_value(text: str, dialect: str) -> None:
     compiled = compile_expression(text, dialect=dialect)  # type: ignore[arg-type]
@@ -105,7 +106,7 @@ def test_asking_for_reasons_changes_no_value(text: str, dialect: str) -> None:
     assert all(0 <= w.start < w.end <= len(text) for w in traced.warnings)
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(EXPRESSIONS.filter(lambda text: "null" not in text), DIALECTS)
 def test_a_null_that_nobody_wrote_has_a_reason(text: str, dialect: str) -> None:
     full = {**VALUES, "n": Decimal(7), "xs": [Decimal(1), "x"]}
@@ -113,7 +114,7 @@ def test_a_null_that_nobody_wrote_has_a_reason(text: str, dialect: str) -> None:
     assert result.value is not None or result.warnings
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(EXPRESSIONS)
 def test_spans_lie_inside_each_other(text: str) -> None:
     tree = parse(text)
@@ -121,7 +122,7 @@ def test_spans_lie_inside_each_other(text: str) -> None:
     assert text[tree.start : tree.end].strip("()") in text
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(EXPRESSIONS)
 def test_an_expression_survives_brackets_and_space(text: str) -> None:
     assert comparable(evaluate(f" ( {text} )\n", VALUES)) == comparable(evaluate(text, VALUES))
