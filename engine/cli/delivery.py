@@ -76,7 +76,11 @@ def init(
             {
                 "written": [str(path) for path in done.written],
                 "kept": [str(path) for path in done.kept],
-                "stack": done.stack,
+                "stack": done.profile.language,
+                "gates": [
+                    {"name": gate.name, "used": not gate.missing, "missing": list(gate.missing)}
+                    for gate in done.profile.gates
+                ],
             },
         )
         return 0
@@ -84,9 +88,14 @@ def init(
         show.line(f"wrote {show.plain(path)}")
     for path in done.kept:
         show.line(f"kept  {show.plain(path)} (use --force to write it anew)")
-    show.line(
-        f"language: {done.stack}. Next: put a task graph in .engine/specs/NAME/task-graph.json"
-    )
+    used = [gate.name for gate in done.profile.gates if not gate.missing]
+    show.line(f"language: {done.profile.language}; gates: {', '.join(used) or 'none'}")
+    for gate in done.profile.gates:
+        if gate.missing:
+            show.line(
+                f"  {gate.name} is written as a comment: {show.plain(', '.join(gate.missing))}"
+            )
+    show.line("Next: put a task graph in .engine/specs/NAME/task-graph.json")
     show.line("and start it with: engine run --feature NAME")
     return 0
 

@@ -2,77 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from engine.errors import EnvironmentFailure, UsageError
 from engine.frozen import dataclass
+from engine.runtime.profiles import Profile, profile_of, written
 from engine.settings import FILE_NAME, HOME_NAME
 from engine.workers.examples import EXAMPLES
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stack:
-    """What a repository is written in, and the gate commands that suit it: (name, tier, command)."""
-
-    name: str
-    gates: tuple[tuple[str, str, str], ...]
-
-
-@dataclass(frozen=True, kw_only=True)
 class Initialised:
-    """What `initialise` did: files it wrote, files it left as they were, and the stack it found."""
+    """What `initialise` did: files it wrote, files it left as they were, and the profile it found."""
 
     written: tuple[Path, ...]
     kept: tuple[Path, ...]
-    stack: str
-
-
-_STACKS: tuple[tuple[str, Stack], ...] = (
-    (
-        "pyproject.toml",
-        Stack(
-            name="python",
-            gates=(
-                ("compile", "L0", "python3 -m compileall -q ."),
-                ("lint", "L0", "ruff check ."),
-                ("tests", "L1", "python3 -m pytest -q"),
-            ),
-        ),
-    ),
-    (
-        "Cargo.toml",
-        Stack(
-            name="rust",
-            gates=(("build", "L0", "cargo build --quiet"), ("tests", "L1", "cargo test --quiet")),
-        ),
-    ),
-    (
-        "go.mod",
-        Stack(
-            name="go",
-            gates=(("vet", "L0", "go vet ./..."), ("tests", "L1", "go test ./...")),
-        ),
-    ),
-    (
-        "package.json",
-        Stack(
-            name="javascript",
-            gates=(("tests", "L1", "npm test --silent"),),
-        ),
-    ),
-)
-_UNKNOWN = Stack(name="unknown", gates=())
-
-
-def detect_stack(root: Path) -> Stack:
-    """Return the first known stack whose marker file stands in `root`; one without gates when none does."""
-    for marker, stack in _STACKS:
-        if (root / marker).is_file():
-            return stack if marker != "package.json" else _javascript(root, stack)
-    if any(root.glob("*.py")) or any(root.glob("*/__init__.py")):
-        return Stack(name="python", gates=(("compile", "L0", "python3 -m compileall -q ."),))
-    return _UNKNOWN
+    profile: Profile
 
 
 def initialise(root: Path, *, force: bool = False) -> Initialised:
@@ -90,8 +35,8 @@ def initialise(root: Path, *, force: bool = False) -> Initialised:
             else "Run `git init` and make a first commit.",
         )
     home = root / HOME_NAME
-    stack = detect_stack(root)
-    written: list[Path] = []
+    profile = profile_of(root)
+    made: list[Path] = []
     kept: list[Path] = []
     try:
         home.mkdir(exist_ok=True)
@@ -100,39 +45,21 @@ def initialise(root: Path, *, force: bool = False) -> Initialised:
         if config.exists() and not force:
             kept.append(config)
         else:
-            config.write_text(configuration(stack), "utf-8")
-            written.append(config)
+            config.write_text(configuration(profile), "utf-8")
+            made.append(config)
         if ignore(home):
-            written.append(home / ".gitignore")
+            made.append(home / ".gitignore")
     except OSError as error:
         raise EnvironmentFailure(
             "the engine home cannot be written", where=str(home), got=error.strerror or str(error)
         ) from error
-    return Initialised(written=tuple(written), kept=tuple(kept), stack=stack.name)
+    return Initialised(written=tuple(made), kept=tuple(kept), profile=profile)
 
 
-def configuration(stack: Stack) -> str:
-    """Return the text of a new engine.toml for `stack`; every value that is commented out is the default."""
-    gates = "\n".join(
-        f"[[gates]]\nname = {json.dumps(name)}\ncommand = {json.dumps(command)}\n"
-        f'stage = "pre_merge"\ntier = "{tier}"\ntimeout_s = 600\n'
-        for name, tier, command in stack.gates
-    )
+def configuration(profile: Profile) -> str:
+    """Return the text of a new engine.toml for `profile`; every value that is commented out is the default."""
+    gates = "\n".join(map(written, profile.gates))
     return _TEMPLATE.replace("@GATES@", gates or _NO_GATES).replace("@WORKERS@", EXAMPLES)
-
-
-def _javascript(root: Path, stack: Stack) -> Stack:
-    """Return `stack` with the gates that package.json has scripts for."""
-    try:
-        scripts = json.loads((root / "package.json").read_text("utf-8")).get("scripts", {})
-    except (OSError, ValueError, AttributeError):
-        return stack
-    gates = [
-        (name, tier, f"npm run --silent {name}")
-        for name, tier in (("lint", "L0"), ("typecheck", "L0"), ("build", "L1"), ("test", "L1"))
-        if name in scripts
-    ]
-    return Stack(name=stack.name, gates=tuple(gates))
 
 
 def ignore(home: Path) -> bool:
@@ -171,6 +98,11 @@ _TEMPLATE = """\
 # task_s = 1800
 # silence_s = 600
 # verification_s = 600
+
+[tasks]
+# min_minutes = 5            # estimates outside the two do not start
+# max_minutes = 30
+# regression_command = "python3 -m pytest -q {files}"   # on each task's commit, with the files that it changed
 
 [manifest]
 # enforcement = "block"      # writes outside a task's declared files: off, warn or block
