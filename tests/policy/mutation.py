@@ -117,7 +117,7 @@ def _turned(line: str) -> str | None:
 
 
 def rego_survivors(name: str = "merge", *, every: int = 1) -> tuple[int, list[Mutant]]:
-    """Return (how many mutants, those that no `_test.rego` noticed) of a shipped policy; of all, every so-manieth."""
+    """Return (how many mutants, those that no `_test.rego` noticed) of a shipped policy; `every` 6: of each sixth."""
     from engine.errors import DefinitionError
     from engine.policy.authoring import run_tests
     from tests.policy.shipped import shipped
