@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import Any, assert_never
-
-from sqlalchemy import BindParameter, Connection, Executable, bindparam, insert, select, update
+from typing import Any, Final, assert_never
 
 from engine.core.model import Json
 from engine.errors import IntegrityError
@@ -24,13 +21,47 @@ from engine.store.changes import (
     RunStatusChanged,
     TaskChanged,
 )
-from engine.store.tables import COMMAND, EFFECT, INSTANCE, RUN, TASK
+from engine.store.sql import Connection
 
 _Row = dict[str, Any]  # Any: column values
-_Parameter = BindParameter[Any]  # Any: bound to values of several types
 TaskBodies = dict[
     str, Mapping[str, Json]
 ]  #: the bodies of a run's tasks, kept between transactions
+
+_OPEN_EFFECT: Final = "SELECT body FROM effect WHERE run = ? AND key = ? AND state = 'intent'"
+_END_EFFECT: Final = (
+    "UPDATE effect SET state = '{}', body = ? WHERE run = ? AND key = ? AND state = 'intent'"
+)
+#: for each kind of change its statement, and the names of its values in order
+_STATEMENTS: Final[Mapping[type, tuple[str, tuple[str, ...]]]] = {
+    InstanceOpened: (
+        "INSERT INTO instance (run, instance, process, parent, state) VALUES (?, ?, ?, ?, 'active')",
+        ("r", "k", "process", "parent"),
+    ),
+    InstanceClosed: (
+        "UPDATE instance SET state = ? WHERE run = ? AND instance = ? AND state = 'active'",
+        ("s", "r", "k"),
+    ),
+    EffectIntended: (
+        "INSERT INTO effect (run, key, kind, state, body) VALUES (?, ?, ?, 'intent', ?)",
+        ("r", "k", "kind", "body"),
+    ),
+    EffectDone: (_END_EFFECT.format("done"), ("body", "r", "k")),
+    EffectVoided: (_END_EFFECT.format("void"), ("body", "r", "k")),
+    TaskChanged: (
+        "INSERT INTO task (run, task, state, body) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT (run, task) DO UPDATE SET state = excluded.state, body = excluded.body",
+        ("r", "k", "s", "b"),
+    ),
+    RunStatusChanged: (
+        "UPDATE run SET status = ?, changed_at = ? WHERE number = ?",
+        ("s", "at", "r"),
+    ),
+    CommandTaken: (
+        "UPDATE command SET taken = ? WHERE id = ? AND run = ? AND taken IS NULL",
+        ("taken", "k", "r"),
+    ),
+}
 
 
 def apply(
@@ -45,12 +76,15 @@ def apply(
         before = list(_current_bodies(connection, run, kind, rows))
         for row, body in zip(rows, before, strict=False):
             row["body"] = _text({**body, **row["body"]})
-        done = connection.execute(_statement(kind, connection.dialect.name), rows)
-        if kind not in (InstanceOpened, EffectIntended, TaskChanged) and done.rowcount != len(rows):
+        statement, names = _STATEMENTS[kind]
+        changed = connection.execute_many(
+            statement, [tuple(row[name] for name in names) for row in rows]
+        )
+        if kind not in (InstanceOpened, EffectIntended, TaskChanged) and changed != len(rows):
             raise IntegrityError(
                 f"{kind.__name__} does not fit the state of the run",
                 expected=f"{len(rows)} rows to change",
-                got=str(done.rowcount),
+                got=str(changed),
                 where=", ".join(str(row.get("k", "")) for row in rows)[:200],
             )
 
@@ -83,11 +117,8 @@ def _current_bodies(
     """Yield the bodies of the open effects that `rows` end."""
     if kind not in (EffectDone, EffectVoided):
         return
-    open_effect = select(EFFECT.c.body).where(
-        EFFECT.c.run == run, EFFECT.c.key == bindparam("k"), EFFECT.c.state == "intent"
-    )
     for row in rows:
-        body = connection.execute(open_effect, {"k": row["k"]}).scalar()
+        body = connection.execute(_OPEN_EFFECT, (run, row["k"])).scalar()
         if body is None:
             raise IntegrityError(
                 where=f"effect {row['k']}",
@@ -95,56 +126,6 @@ def _current_bodies(
                 got="none: done, void or unknown",
             )
         yield read_body(body)
-
-
-@cache
-def _statement(kind: type, dialect: str) -> Executable:
-    run: _Parameter = bindparam("r")
-    key: _Parameter = bindparam("k")
-    state: _Parameter = bindparam("s")
-    if kind is InstanceOpened:
-        values = {"process": bindparam("process"), "parent": bindparam("parent"), "state": "active"}
-        return insert(INSTANCE).values(run=run, instance=key, **values)
-    if kind is InstanceClosed:
-        active = (INSTANCE.c.run == run, INSTANCE.c.instance == key, INSTANCE.c.state == "active")
-        return update(INSTANCE).where(*active).values(state=state)
-    if kind is EffectIntended:
-        values = {"kind": bindparam("kind"), "body": bindparam("body"), "state": "intent"}
-        return insert(EFFECT).values(run=run, key=key, **values)
-    if kind in (EffectDone, EffectVoided):
-        intent = (EFFECT.c.run == run, EFFECT.c.key == key, EFFECT.c.state == "intent")
-        ended = "done" if kind is EffectDone else "void"
-        return update(EFFECT).where(*intent).values(state=ended, body=bindparam("body"))
-    if kind is TaskChanged:
-        return _upsert_task(dialect)
-    if kind is RunStatusChanged:
-        return (
-            update(RUN).where(RUN.c.number == run).values(status=state, changed_at=bindparam("at"))
-        )
-    open_command = (COMMAND.c.id == key, COMMAND.c.run == run, COMMAND.c.taken.is_(None))
-    return update(COMMAND).where(*open_command).values(taken=bindparam("taken"))
-
-
-def _upsert_task(dialect: str) -> Executable:
-    row: Any = _insert_of(dialect)(TASK).values(  # Any: two classes of one shape
-        run=bindparam("r"), task=bindparam("k"), state=bindparam("s"), body=bindparam("b")
-    )
-    statement: Executable = row.on_conflict_do_update(
-        index_elements=["run", "task"],
-        set_={"state": row.excluded.state, "body": row.excluded.body},
-    )
-    return statement
-
-
-def _insert_of(dialect: str) -> Callable[..., Any]:  # Any: two classes of one shape
-    """Return the dialect's own insert. Importing both would cost every command the time of one it never uses."""
-    if dialect == "postgresql":
-        from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-
-        return postgresql_insert
-    from sqlalchemy.dialects.sqlite import insert as sqlite_insert
-
-    return sqlite_insert
 
 
 def _text(body: Mapping[str, Json]) -> str:

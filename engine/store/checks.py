@@ -10,16 +10,19 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field
 from typing import Any, Final
 
-from sqlalchemy import Connection, select
-
 from engine.core.model import Json
 from engine.frozen import dataclass
 from engine.ledger import Entry, EntryType, read_entry
 from engine.ledger.entries import entry_hash
 from engine.ledger.records import once_of
 from engine.store.apply import read_body
-from engine.store.tables import EFFECT, ENTRY, INSTANCE
+from engine.store.sql import Connection
 
+_ENTRIES: Final = (
+    "SELECT seq, hash, type, instance, task, once, line FROM entry WHERE run = ? ORDER BY seq"
+)
+_INSTANCES: Final = "SELECT instance, process, parent, state FROM instance WHERE run = ?"
+_EFFECTS: Final = "SELECT key, state, body FROM effect WHERE run = ? ORDER BY id"
 _ENDS: Final = {
     EntryType.MERGE_AUTHORIZED: "intent",
     EntryType.ROLLBACK_AUTHORIZED: "intent",
@@ -66,8 +69,7 @@ def disagreements(
     `run` is its number in the database. Raises LedgerError for a line that breaks the contract.
     """
     derived = _Derived()
-    rows = connection.execute(select(ENTRY).where(ENTRY.c.run == run).order_by(ENTRY.c.seq))
-    for row in rows:
+    for row in connection.stream(_ENTRIES, (run,)):
         line = bytes(row.line)
         entry = read_entry(line, blob)
         derived.take(entry)
@@ -87,7 +89,7 @@ def disagreements(
 
 
 def _instances(connection: Connection, run: int, derived: _Derived) -> Iterator[tuple[int, str]]:
-    rows = connection.execute(select(INSTANCE).where(INSTANCE.c.run == run))
+    rows = connection.execute(_INSTANCES, (run,))
     found = {row.instance: (row.process, row.parent, row.state) for row in rows}
     for name in sorted({*found, *derived.instances}):
         if found.get(name) != derived.instances.get(name):
@@ -95,7 +97,7 @@ def _instances(connection: Connection, run: int, derived: _Derived) -> Iterator[
 
 
 def _effects(connection: Connection, run: int, derived: _Derived) -> Iterator[tuple[int, str]]:
-    rows = connection.execute(select(EFFECT).where(EFFECT.c.run == run).order_by(EFFECT.c.id))
+    rows = connection.execute(_EFFECTS, (run,))
     found: dict[str, list[tuple[str, Mapping[str, Json]]]] = {}
     for row in rows:
         found.setdefault(row.key, []).append((row.state, read_body(row.body)))

@@ -12,8 +12,6 @@ from dataclasses import field, replace
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, select
-
 from engine.errors import IntegrityError
 from engine.frozen import dataclass
 from engine.ledger import Draft, EntryType, Head, Sealed, read_entry, seal
@@ -22,7 +20,7 @@ from engine.ledger.merkle import Frontier
 from engine.store.apply import TaskBodies
 from engine.store.blobs import Blobs
 from engine.store.rows import Fenced
-from engine.store.tables import ENTRY, RUN
+from engine.store.sql import Connection
 
 CHECKPOINT_EVERY: Final = 1000
 
@@ -73,8 +71,8 @@ def when_to_sign(sealed: Sequence[Sealed], live: Live) -> datetime | None:
 
 def advance(connection: Connection, live: Live, old: Head) -> None:
     """Move the end of the chain, if it is still where this engine left it and no other has taken over."""
-    moved = connection.exec_driver_sql(
-        _driver_text(_ADVANCE, connection),
+    moved = connection.execute(
+        _ADVANCE,
         (
             live.head.epoch,
             live.head.seq,
@@ -86,7 +84,7 @@ def advance(connection: Connection, live: Live, old: Head) -> None:
             old.seq,
         ),
     )
-    if moved.rowcount != 1:
+    if moved.changed != 1:
         raise fenced(old.run, old.epoch, old.seq)
 
 
@@ -105,7 +103,7 @@ def refuse_unknown_runs(connection: Connection, feature: str, known: int | None)
     """Raise Fenced when another engine has started a run of `feature` since the caller counted them."""
     if known is None:
         return
-    rows = connection.execute(select(RUN.c.id).where(RUN.c.feature == feature)).all()
+    rows = connection.execute("SELECT id FROM run WHERE feature = ?", (feature,))
     if len(rows) != known:
         raise Fenced(
             "another engine has started a run of this feature meanwhile",
@@ -117,11 +115,11 @@ def refuse_unknown_runs(connection: Connection, feature: str, known: int | None)
 
 
 def insert_entries(connection: Connection, number: int, sealed: Sequence[Sealed]) -> None:
-    """Insert the entries through the driver: the hottest statement of the engine."""
+    """Insert the entries: the hottest statement of the engine."""
     if not sealed:
         return
-    connection.exec_driver_sql(
-        _driver_text(_INSERT, connection),
+    connection.execute_many(
+        _INSERT,
         [
             (
                 number,
@@ -138,20 +136,11 @@ def insert_entries(connection: Connection, number: int, sealed: Sequence[Sealed]
     )
 
 
-def _driver_text(statement: str, connection: Connection) -> str:
-    """Return a statement in the driver's own spelling. Two statements of every commit go past SQLAlchemy's
-    expression layer, which would cost more than SQLite itself."""
-    return statement.replace("?", "%s") if connection.dialect.name == "postgresql" else statement
-
-
 def refuse_wrong_end(connection: Connection, number: int, head: Head) -> None:
     """Raise IntegrityError unless the last entry is the one the run row names."""
     rows = connection.execute(
-        select(ENTRY.c.seq, ENTRY.c.line)
-        .where(ENTRY.c.run == number)
-        .order_by(ENTRY.c.seq.desc())
-        .limit(1)
-    ).all()
+        "SELECT seq, line FROM entry WHERE run = ? ORDER BY seq DESC LIMIT 1", (number,)
+    )
     seq, line = (rows[0].seq, bytes(rows[0].line)) if rows else (0, b"")
     if seq != head.seq or (rows and entry_hash(read_entry(line).prev, line) != head.hash):
         raise IntegrityError(

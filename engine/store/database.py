@@ -6,22 +6,19 @@ Invariants
   that was taken over is Fenced, two writers can never both append.
 - A checkpoint is signed in the transaction of whatever must not go unwitnessed: an authorised merge or
   rollback, the end of a run, and every CHECKPOINT_EVERY entries.
-
-Importing this module imports SQLAlchemy (0.3 s): commands import it when they run.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import RLock
 from types import TracebackType
 from typing import Any, Final, Self
-
-from sqlalchemy import ColumnElement, Connection, insert, select
 
 from engine.core.model import Json
 from engine.errors import IntegrityError, StoreError
@@ -58,11 +55,40 @@ from engine.store.commits import (
 )
 from engine.store.connections import Database
 from engine.store.rows import FINISHED, Command, Effect, InstanceRow, Run, TaskRow
-from engine.store.tables import COMMAND, EFFECT, ENTRY, INSTANCE, RUN, TASK
+from engine.store.sql import Connection
 
 _RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _NAMING_A_KEY: Final = (EntryType.CHECKPOINT_SIGNED.value, EntryType.KEY_ROTATED.value)
-_FETCH_ROWS: Final = 500
+_RUN: Final = (
+    "SELECT number, id, feature, bundle, status, epoch, entries, head, peaks, signed, created_at,"
+    " changed_at FROM run"
+)
+_UNFINISHED_RUN: Final = (
+    f"{_RUN} WHERE feature = ? AND status NOT IN ({', '.join('?' * len(FINISHED))})"
+    " ORDER BY number DESC LIMIT 1"
+)
+_CREATE_RUN: Final = (
+    "INSERT INTO run (id, feature, bundle, status, epoch, entries, signed, head, peaks, created_at,"
+    " changed_at) VALUES (?, ?, ?, 'running', 1, 0, 0, ?, ?, ?, ?)"
+)
+_NEWEST_KEY: Final = (
+    f"SELECT line FROM entry WHERE run = ? AND type IN ({', '.join('?' * len(_NAMING_A_KEY))})"
+    " ORDER BY seq DESC LIMIT 1"
+)
+_OPEN_INSTANCES: Final = (
+    "SELECT instance, process, parent, state FROM instance"
+    " WHERE run = ? AND state = 'active' ORDER BY instance"
+)
+_EFFECTS: Final = (
+    "SELECT key, kind, state, body FROM effect WHERE run = ? AND state = ? ORDER BY id"
+)
+_TASKS: Final = "SELECT task, state, body FROM task WHERE run = ? ORDER BY task"
+_COMMANDS: Final = (
+    "SELECT id, kind, body, sent_at FROM command WHERE run = ? AND taken IS NULL ORDER BY id"
+)
+_SEND_COMMAND: Final = (
+    "INSERT INTO command (run, kind, body, sent_at) VALUES (?, ?, ?, ?) RETURNING id"
+)
 
 
 class Store:
@@ -85,7 +111,7 @@ class Store:
         create: bool = True,
         read_only: bool = False,
     ) -> Store:
-        """Return the store at `url`: a SQLite file (Path or plain path) or a SQLAlchemy URL.
+        """Return the store at `url`: a SQLite file (Path or plain path) or a database URL.
 
         `home` is where blobs/ and keys/ live; by default the folder of the SQLite file. A missing database is
         made only with `create`; an older one is brought up to date unless `read_only`.
@@ -139,26 +165,12 @@ class Store:
         created = note(
             EntryType.RUN_CREATED, at, {**(body or {}), "feature": feature, "bundle": bundle}
         )
-        row = {
-            "id": run,
-            "feature": feature,
-            "bundle": bundle,
-            "status": "running",
-            "epoch": 1,
-            "entries": 0,
-            "signed": 0,
-            "head": NO_HASH,
-            "peaks": b"",
-            "created_at": time_text(at),
-            "changed_at": time_text(at),
-        }
+        time = time_text(at)
         with self._mutex:
             with self._database.writing() as connection:
                 refuse_unknown_runs(connection, feature, known_runs)
-                connection.execute(insert(RUN).values(row))
-                number = connection.execute(
-                    select(RUN.c.number).where(RUN.c.id == run)
-                ).scalar_one()
+                connection.execute(_CREATE_RUN, (run, feature, bundle, NO_HASH, b"", time, time))
+                number = _run_row(connection, run).number
                 fresh = Live(number=number, head=Head(run, 1), frontier=Frontier(), signed=0)
                 _, live = self._write(connection, fresh, fresh.head, [created], (), None)
             self._live[run] = live
@@ -250,22 +262,16 @@ class Store:
     def send_command(self, run: str, kind: str, body: Mapping[str, Json], at: datetime) -> int:
         """Leave a command for the engine of `run` (for another process: stop, approve, retry) and return its id."""
         with self._database.writing() as connection:
-            row = {
-                "run": _run_row(connection, run).number,
-                "kind": kind,
-                "body": canonical.encode(body).decode(),
-                "sent_at": time_text(at),
-            }
-            command = insert(COMMAND).values(row).returning(COMMAND.c.id)
-            return int(connection.execute(command).scalar_one())
+            number = _run_row(connection, run).number
+            row = (number, kind, canonical.encode(body).decode(), time_text(at))
+            return int(connection.execute(_SEND_COMMAND, row).scalar())
 
     # --- reading -----------------------------------------------------------------------------------
 
     def runs(self) -> list[Run]:
         """Return all runs, oldest first."""
         with self._database.reading() as connection:
-            rows = connection.execute(select(RUN).order_by(RUN.c.number))
-            return [_run(row) for row in rows]
+            return [_run(row) for row in connection.execute(f"{_RUN} ORDER BY number")]
 
     def run(self, run: str) -> Run:
         """Return one run. Raises StoreError when there is none of that name."""
@@ -274,10 +280,8 @@ class Store:
 
     def unfinished_run(self, feature: str) -> Run | None:
         """Return the newest run of `feature` that has not ended for good, or None."""
-        wanted = (RUN.c.feature == feature, RUN.c.status.not_in(FINISHED))
-        newest = select(RUN).where(*wanted).order_by(RUN.c.number.desc()).limit(1)
         with self._database.reading() as connection:
-            row = connection.execute(newest).first()
+            row = connection.execute(_UNFINISHED_RUN, (feature, *FINISHED)).first()
             return None if row is None else _run(row)
 
     def head(self, run: str) -> Head:
@@ -300,17 +304,14 @@ class Store:
         instance: str = "",
     ) -> Iterator[Entry]:
         """Yield the entries behind seq `after`, in order, with their large values; only `types`, of `instance`."""
-        wanted = _of_types(types)
-        if instance:
-            wanted.append(ENTRY.c.instance == instance)
-        for line in self._lines(run, after, wanted):
+        for line in self._lines(run, after, types, instance):
             yield read_entry(line, self._blobs.get)
 
     def lines(
         self, run: str, *, after: int = 0, types: Sequence[EntryType] = ()
     ) -> Iterator[bytes]:
         """Yield the lines behind seq `after`, in order, as they were sealed; only `types` when given."""
-        return self._lines(run, after, _of_types(types))
+        return self._lines(run, after, types, "")
 
     def facts(self, run: str, instance: str) -> list[Turn]:
         """Return the turns of an instance in order: replaying their facts rebuilds it."""
@@ -321,8 +322,7 @@ class Store:
         """Return the instances that have not ended, in the order of their names."""
         with self._database.reading() as connection:
             number = _run_row(connection, run).number
-            wanted = (INSTANCE.c.run == number, INSTANCE.c.state == "active")
-            rows = connection.execute(select(INSTANCE).where(*wanted).order_by(INSTANCE.c.instance))
+            rows = connection.execute(_OPEN_INSTANCES, (number,))
             return [
                 InstanceRow(
                     instance=row.instance, process=row.process, parent=row.parent, state=row.state
@@ -334,8 +334,7 @@ class Store:
         """Return the effects in `state` (intent, done, void), oldest first."""
         with self._database.reading() as connection:
             number = _run_row(connection, run).number
-            wanted = (EFFECT.c.run == number, EFFECT.c.state == state)
-            rows = connection.execute(select(EFFECT).where(*wanted).order_by(EFFECT.c.id))
+            rows = connection.execute(_EFFECTS, (number, state))
             return [
                 Effect(key=row.key, kind=row.kind, state=row.state, body=read_body(row.body))
                 for row in rows
@@ -350,8 +349,7 @@ class Store:
         """Return the commands that were not taken yet, oldest first."""
         with self._database.reading() as connection:
             number = _run_row(connection, run).number
-            wanted = (COMMAND.c.run == number, COMMAND.c.taken.is_(None))
-            rows = connection.execute(select(COMMAND).where(*wanted).order_by(COMMAND.c.id))
+            rows = connection.execute(_COMMANDS, (number,))
             return [
                 Command(
                     id=row.id, kind=row.kind, body=read_body(row.body), sent_at=_time(row.sent_at)
@@ -373,7 +371,7 @@ class Store:
         if self._database.path is None:
             return  # a server checks its own pages
         with self._database.reading() as connection:
-            found = connection.exec_driver_sql("PRAGMA integrity_check(1)").scalar_one()
+            found = connection.execute("PRAGMA integrity_check(1)").scalar()
         if found != "ok":
             raise IntegrityError(
                 "the database is damaged", where=self._database.name, got=str(found)
@@ -421,13 +419,7 @@ class Store:
 
     def _rotated(self, connection: Connection, number: int, run: str, at: datetime) -> list[Draft]:
         """Return the entries that say how the key of the run's newest checkpoint became the one in use now."""
-        newest = (
-            select(ENTRY.c.line)
-            .where(ENTRY.c.run == number, ENTRY.c.type.in_(_NAMING_A_KEY))
-            .order_by(ENTRY.c.seq.desc())
-            .limit(1)
-        )
-        line = connection.execute(newest).scalar()
+        line = connection.execute(_NEWEST_KEY, (number, *_NAMING_A_KEY)).scalar()
         if line is None:
             return []
         self._key = ensure_key(self.home)
@@ -435,26 +427,27 @@ class Store:
         return rotation_drafts(run, recorded, self._key, rotations(self.home), at)
 
     def _lines(
-        self, run: str, after: int, wanted: Sequence[ColumnElement[bool]]
+        self, run: str, after: int, types: Sequence[EntryType], instance: str
     ) -> Iterator[bytes]:
+        of_types = f" AND type IN ({', '.join('?' * len(types))})" if types else ""
+        of_instance = " AND instance = ?" if instance else ""
+        wanted = (*(item.value for item in types), *((instance,) if instance else ()))
         with self._database.reading() as connection:
             number = _run_row(connection, run).number
-            rows = select(ENTRY.c.line).where(ENTRY.c.run == number, ENTRY.c.seq > after, *wanted)
-            streaming = connection.execution_options(yield_per=_FETCH_ROWS)
-            with streaming.execute(rows.order_by(ENTRY.c.seq)) as found:
-                for (line,) in found:
+            lines = connection.stream(
+                f"SELECT line FROM entry WHERE run = ? AND seq > ?{of_types}{of_instance} ORDER BY seq",
+                (number, after, *wanted),
+            )
+            with closing(lines):
+                for (line,) in lines:
                     yield bytes(line)
-
-
-def _of_types(types: Sequence[EntryType]) -> list[ColumnElement[bool]]:
-    return [ENTRY.c.type.in_([item.value for item in types])] if types else []
 
 
 # --- rows to values ----------------------------------------------------------------------------------
 
 
 def _run_row(connection: Connection, run: str) -> Any:  # Any: a row of RUN
-    row = connection.execute(select(RUN).where(RUN.c.id == run)).first()
+    row = connection.execute(f"{_RUN} WHERE id = ?", (run,)).first()
     if row is None:
         raise StoreError(f"there is no run {run}", hint="`engine status` lists what there is.")
     return row
@@ -475,7 +468,7 @@ def _run(row: Any) -> Run:  # Any: a row of RUN
 
 
 def _tasks(connection: Connection, number: int) -> list[TaskRow]:
-    rows = connection.execute(select(TASK).where(TASK.c.run == number).order_by(TASK.c.task))
+    rows = connection.execute(_TASKS, (number,))
     return [TaskRow(task=row.task, state=row.state, body=read_body(row.body)) for row in rows]
 
 

@@ -7,12 +7,10 @@ the only words that differ between SQLite and PostgreSQL, apart from the guard t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from engine.errors import StoreError
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
+from engine.store.sql import Connection
 
 _WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     "sqlite": {"bytes": "BLOB", "serial": "INTEGER PRIMARY KEY AUTOINCREMENT"},
@@ -97,6 +95,11 @@ _GUARD: Final[Mapping[str, tuple[str, ...]]] = {
     ),
 }
 
+_HAS_TABLES: Final[Mapping[str, str]] = {
+    "sqlite": "SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'meta'",
+    "postgresql": "SELECT to_regclass('meta')",
+}
+
 STEPS: Final = ((_FIRST, _GUARD),)
 VERSION: Final = len(STEPS)
 
@@ -106,24 +109,22 @@ def migrate(connection: Connection, name: str) -> None:
 
     Raises StoreError when a newer engine made it.
     """
-    if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7031942)")
-    connection.exec_driver_sql("CREATE TABLE IF NOT EXISTS meta (schema_version BIGINT NOT NULL)")
+    if connection.backend == "postgresql":
+        connection.execute("SELECT pg_advisory_xact_lock(7031942)")
+    connection.execute("CREATE TABLE IF NOT EXISTS meta (schema_version BIGINT NOT NULL)")
     version = read_version(connection)
     refuse_newer(version, name)
     for portable, special in STEPS[version:]:
-        for statement in (*portable, *special[connection.dialect.name]):
-            connection.exec_driver_sql(statement.format(**_WORDS[connection.dialect.name]))
+        for statement in (*portable, *special[connection.backend]):
+            connection.execute(statement.format(**_WORDS[connection.backend]))
     if version < VERSION:
-        connection.exec_driver_sql("DELETE FROM meta")
-        connection.exec_driver_sql(f"INSERT INTO meta VALUES ({VERSION})")
+        connection.execute("DELETE FROM meta")
+        connection.execute(f"INSERT INTO meta VALUES ({VERSION})")
 
 
 def refuse_unready(connection: Connection, name: str) -> None:
     """Raise StoreError when the engine that began the database was killed before it had its tables."""
-    from sqlalchemy import inspect
-
-    if not inspect(connection).has_table("meta"):
+    if connection.execute(_HAS_TABLES[connection.backend]).scalar() is None:
         raise StoreError(
             "the database was begun and has no runs yet",
             where=name,
@@ -133,7 +134,7 @@ def refuse_unready(connection: Connection, name: str) -> None:
 
 def read_version(connection: Connection) -> int:
     """Return how many steps the database has seen; 0 for a new one that has its `meta` table."""
-    return int(connection.exec_driver_sql("SELECT schema_version FROM meta").scalar() or 0)
+    return int(connection.execute("SELECT schema_version FROM meta").scalar() or 0)
 
 
 def refuse_newer(version: int, name: str) -> None:

@@ -33,7 +33,7 @@ ENVIRONMENT = {
     "GIT_CONFIG_NOSYSTEM": "1",
 }
 _PACKAGES = ("engine", "service_tasks")
-_LATE = ("git", "sqlalchemy.dialects.sqlite", "cryptography.hazmat.primitives.asymmetric.ed25519")
+_LATE = ("git", "cryptography.hazmat.primitives.asymmetric.ed25519")
 
 
 def prepare() -> None:

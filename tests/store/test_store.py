@@ -217,7 +217,7 @@ def test_entries_are_never_changed_or_deleted(store):
             pytest.raises(IntegrityError, match="entries of the ledger are never"),
             store._database.writing() as connection,
         ):
-            connection.exec_driver_sql(statement)
+            connection.execute(statement)
     assert store.head("r1").seq == 2
     stands(store)
 
@@ -277,7 +277,7 @@ def test_a_run_is_written_only_after_it_was_taken_over(store, opened):
 def test_a_ledger_that_ends_elsewhere_is_not_taken_over(store, opened):
     store.append("r1", [done(1), done(2)])
     with store._database.writing() as connection:
-        connection.exec_driver_sql("UPDATE run SET entries = 2, peaks = substr(peaks, 1, 32)")
+        connection.execute("UPDATE run SET entries = 2, peaks = substr(peaks, 1, 32)")
     with opened() as other, pytest.raises(IntegrityError, match="does not end where the run says"):
         other.take_over("r1", at=LATER)
 
@@ -363,7 +363,7 @@ def test_an_effect_is_done_once_and_a_void_one_may_be_tried_again(store):
         pytest.raises(IntegrityError, match="contradict"),
         store._database.writing() as connection,
     ):
-        connection.exec_driver_sql("UPDATE effect SET state = 'done'")
+        connection.execute("UPDATE effect SET state = 'done'")
     assert store.effects("r1") == []
 
 

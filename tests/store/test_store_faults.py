@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import Connection, exc
 
 from engine.core.model import JobCompleted
 from engine.errors import IntegrityError, StoreError
 from engine.ledger import turn, verify_chain
-from engine.store import EngineLock, Store, connections
+from engine.store import EngineLock, Store, sqlite
+from engine.store.sqlite import SqliteConnection
 
 AT = datetime(2026, 11, 20, tzinfo=UTC)
 
@@ -38,14 +38,14 @@ def path(tmp_path):
 
 def test_a_committed_entry_survives_power_loss_by_these_settings(path):
     with Store.open(path) as store, store._database.writing() as writer:
-        assert writer.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
-        assert writer.exec_driver_sql("PRAGMA synchronous").scalar() == 2
-        assert writer.exec_driver_sql("PRAGMA trusted_schema").scalar() == 0
+        assert writer.execute("PRAGMA journal_mode").scalar() == "wal"
+        assert writer.execute("PRAGMA synchronous").scalar() == 2
+        assert writer.execute("PRAGMA trusted_schema").scalar() == 0
 
 
 def test_readers_cannot_write(path):
     with Store.open(path) as store, pytest.raises(StoreError), store._database.reading() as reader:
-        reader.exec_driver_sql("UPDATE run SET status = 'completed'")
+        reader.execute("UPDATE run SET status = 'completed'")
     with Store.open(path, read_only=True) as store:
         assert [run.id for run in store.runs()] == ["r1"]
         with pytest.raises(StoreError, match="the store was opened to read"):
@@ -79,7 +79,7 @@ def test_a_file_of_something_else_is_refused_and_left_alone(tmp_path, read_only)
 @pytest.mark.parametrize("read_only", [False, True])
 def test_a_database_of_a_newer_engine_is_refused(path, read_only):
     with Store.open(path) as store, store._database.writing() as writer:
-        writer.exec_driver_sql("UPDATE meta SET schema_version = 99")
+        writer.execute("UPDATE meta SET schema_version = 99")
     with pytest.raises(
         StoreError, match="expected a database schema up to 1, but got 99, of a newer"
     ):
@@ -119,7 +119,7 @@ def test_a_damaged_page_is_reported_not_read_over(path):
 
 
 def test_a_lock_of_another_process_is_waited_for_then_named(path, monkeypatch):
-    monkeypatch.setattr(connections, "BUSY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_S", 0.05)
     with Store.open(path) as store, Store.open(path) as other:
         store.take_over("r1", at=AT)
         with (
@@ -134,7 +134,7 @@ def test_a_lock_of_another_process_is_waited_for_then_named(path, monkeypatch):
 
 
 def test_a_foreign_writer_that_ignores_the_gate_is_named_too(path, monkeypatch):
-    monkeypatch.setattr(connections, "BUSY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_S", 0.05)
     foreign = sqlite3.connect(path, isolation_level=None)
     with Store.open(path) as store:
         store.take_over("r1", at=AT)
@@ -193,12 +193,12 @@ def test_after_a_commit_of_unknown_outcome_nothing_more_is_written(path, monkeyp
     error.sqlite_errorname = "SQLITE_IOERR_FSYNC"
 
     def fail(self):
-        raise exc.OperationalError("COMMIT", None, error)
+        raise error
 
     with Store.open(path) as store:
         store.take_over("r1", at=AT)
         with monkeypatch.context() as failing:
-            failing.setattr(Connection, "commit", fail)
+            failing.setattr(SqliteConnection, "commit", fail)
             with pytest.raises(StoreError, match=r"the disk fails: got SQLITE_IOERR_FSYNC"):
                 store.append("r1", [job(1)])
         with pytest.raises(StoreError, match="an earlier commit failed and its outcome is unknown"):
