@@ -53,6 +53,7 @@ COMMANDS = frozenset(
         "merge",
         "merge-base",
         "merge-tree",
+        "mktree",
         "read-tree",
         "rev-parse",
         "show-ref",

@@ -54,15 +54,23 @@ def published_names(vault: Vault, user: UserRepository) -> frozenset[str]:
 
 def _tree(vault: Vault, tip: str | None, files: Mapping[str, bytes]) -> str:
     """Return the tree of `tip` with `files` in it."""
-    lines = []
-    for name, content in files.items():
-        oid = vault.git.run("hash-object", "-w", "--stdin", at=vault.place, stdin=content).text
-        lines.append(f"100644 {check_oid(oid)}\t{check_name(name, 'file name')}\n")
-    with tempfile.TemporaryDirectory(prefix="engine-index-") as folder:
-        place = Place(git_dir=vault.folder, index=Path(folder) / "index")
-        vault.git.run("read-tree", *([tip] if tip else ["--empty"]), at=place)
-        vault.git.run("update-index", "--index-info", at=place, stdin="".join(lines).encode())
-        return check_oid(vault.git.run("write-tree", at=place).text)
+    git, place = vault.git, vault.place
+    names = [check_name(name, "file name") for name in files]
+    with tempfile.TemporaryDirectory(prefix="engine-attest-") as folder:
+        paths = [Path(folder) / name for name in names]
+        for path, content in zip(paths, files.values(), strict=True):
+            path.write_bytes(content)
+        listed = "".join(f"{path}\n" for path in paths).encode()
+        made = git.run("hash-object", "-w", "--no-filters", "--stdin-paths", at=place, stdin=listed)
+    lines = [
+        f"100644 blob {check_oid(oid)}\t{name}"
+        for oid, name in zip(made.text.splitlines(), names, strict=True)
+    ]
+    if tip is not None:
+        there = git.run("cat-file", "-p", f"{tip}^{{tree}}", at=place).text.splitlines()
+        lines += [line for line in there if line.partition("\t")[2] not in names]
+    entries = "".join(f"{line}\n" for line in lines).encode()
+    return check_oid(git.run("mktree", at=place, stdin=entries).text)
 
 
 # --- a plain clone --------------------------------------------------------------------------------------
