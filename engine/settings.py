@@ -10,7 +10,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, ValidationError, model_validator
 
@@ -116,6 +116,19 @@ class GateSettings(_Section):
         return self
 
 
+class PluginGateSettings(_Section):
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    plugin: str = Field(min_length=1, description="A plugin of category validation.")
+    operation: str | None = Field(default=None, description="Its first one without.")
+    input: Mapping[str, Any] = Field(  # Any: JSON, checked against the operation's contract
+        default_factory=dict, description="What it is asked with."
+    )
+    stage: Literal["pre_merge", "final"] = "pre_merge"
+    tier: Tier = "L0"
+    timeout_s: Seconds = 600
+    enforcement: Enforcement = "block"
+
+
 class DoctorSettings(_Section):
     command: str | None = Field(
         default=None, description="Run on the merged commit after each merge."
@@ -217,6 +230,7 @@ class Settings(_Section):
     tasks: TaskSettings = TaskSettings()
     manifest: ManifestSettings = ManifestSettings()
     gates: tuple[GateSettings, ...] = ()
+    plugin_gates: tuple[PluginGateSettings, ...] = ()
     doctor: DoctorSettings = DoctorSettings()
     policy: PolicySettings = PolicySettings()
     security: SecuritySettings = SecuritySettings()
@@ -225,6 +239,13 @@ class Settings(_Section):
     waivers: WaiverSettings = WaiverSettings()
     budgets: BudgetSettings = BudgetSettings()
     store: StoreSettings = StoreSettings()
+
+    @model_validator(mode="after")
+    def _gates_have_names_of_their_own(self) -> Self:
+        names = [*(gate.name for gate in self.gates), *(gate.name for gate in self.plugin_gates)]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"two gates are called {twice[0]!r}")
+        return self
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -346,23 +367,29 @@ def _usage_error(error: ValidationError, layers: list[tuple[str, dict[str, Any]]
         if unknown
         else "See docs/reference/configuration.md."
     )
+    told = first["msg"].removeprefix("Value error, ")
+    is_whole = not first["loc"] or isinstance(first["input"], dict)  # too much to be shown
     return UsageError(
-        f"unknown setting {key}" if unknown else f"{key}: {first['msg']}",
-        where=_source_of(first["loc"], layers),
-        got="" if unknown else repr(first["input"]),
+        f"unknown setting {key}" if unknown else f"{key}: {told}" if key else told,
+        where=_source_of(first["loc"], layers) if key else layers[0][0],
+        got="" if unknown or is_whole else repr(first["input"]),
         hint=hint,
     )
+
+
+_LISTS: Final[Mapping[str, type[_Section]]] = {
+    "gates": GateSettings,
+    "plugin_gates": PluginGateSettings,
+}
 
 
 def _known(location: tuple[int | str, ...]) -> str:
     model: Any = Settings
     for part in location[:-1]:
         field = model.model_fields.get(part) if hasattr(model, "model_fields") else None
-        model = (
-            field.annotation if field is not None else {"gates": GateSettings}.get(str(part), model)
-        )
+        model = field.annotation if field is not None else _LISTS.get(str(part), model)
     if not hasattr(model, "model_fields"):
-        model = GateSettings if location[0] == "gates" else WorkerSettings
+        model = _LISTS.get(str(location[0]), WorkerSettings)
     return ", ".join(model.model_fields)
 
 

@@ -2,7 +2,7 @@
 # title: May the run start?
 # description: |
 #   Asked once, on the plan, before anything is carried out.
-#   input: feature, plan{task_count, merged_before, widest, tools[], approved}, waves[{number, tasks[]}], settings, waivers[]
+#   input: feature, plan{task_count, merged_before, widest, tools[], plugins[{plugin, for, problem}], approved}, waves[{number, tasks[]}], settings, waivers[]
 package preflight
 
 import data.shapes
@@ -64,6 +64,13 @@ findings contains {"code": "NO_VERIFICATION", "msg": sprintf("task %v names no v
 	some wave in shapes.items(input.waves)
 	some task in shapes.items(wave.tasks)
 	not task.verification.command
+}
+
+# METADATA
+# title: A plugin that a task or a gate needs has a mistake, or is not there
+findings contains {"code": "PLUGIN_BROKEN", "msg": sprintf("%v needs plugin %v: %v", [shapes.told(need, "for", "the run"), shapes.told(need, "plugin", "without a name"), shapes.told(need, "problem", "nothing is known about it")]), "path": "/plan/plugins"} if {
+	some need in shapes.items(input.plan.plugins)
+	not need.problem == ""
 }
 
 # METADATA

@@ -33,6 +33,15 @@ test_a_task_without_verification_is_denied if {
 	codes(object.union(good, {"waves": [{"number": 1, "tasks": [{"id": "a"}]}]})) == {"NO_VERIFICATION"}
 }
 
+needing(need) := object.union(good, {"plan": {"plugins": [need]}})
+
+test_a_plugin_that_is_needed_works if {
+	preflight.allow with input as needing({"plugin": "quality-gate", "for": "tool ruff", "problem": ""})
+	every need in [{"plugin": "quality-gate", "for": "gate lint", "problem": "it is not installed"}, {"plugin": "x"}, {}] {
+		codes(needing(need)) == {"PLUGIN_BROKEN"}
+	}
+}
+
 sized(minutes) := object.union(good, {
 	"waves": [{"number": 1, "tasks": [object.union(task, {"estimate_minutes": minutes})]}],
 	"settings": {"task_minutes": {"min": 5, "max": 30}},

@@ -36,6 +36,7 @@ tier_0 := {
 	"NO_VERIFICATION": "work that nothing verifies is never done",
 	"NO_GATES": "evidence would be missing",
 	"UNKNOWN_TOOL": "nobody could do the work",
+	"PLUGIN_BROKEN": "nobody could do the work, or judge it",
 	"UNSAFE_PATH": "the path leads out of the repository, or to git itself",
 	"NO_CANDIDATE": "a conflict: there is no commit that could be merged",
 	"OTHER_COMMIT": "the evidence is about another commit",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from engine.handlers import Activation, Handlers, Variables
 from service_tasks.planning import build_plan
 
@@ -24,6 +26,9 @@ async def build_waves(activation: Activation) -> Variables:
     graph = await activation.delivery.read_task_graph(anew=anew)
     plan = build_plan(graph, activation.text("mode", "waves"))
     await activation.delivery.announce_plan(plan.waves)
+    tools = sorted({task["tool"] for wave in plan.waves for task in wave["tasks"]})
+    machine = await activation.delivery.machine()
+    workers: Any = machine["worker_names"]  # Any: JSON, a list of names
     return {
         "plan": {
             "feature": plan.feature,
@@ -32,8 +37,9 @@ async def build_waves(activation: Activation) -> Variables:
             "task_count": plan.task_count,
             "merged_before": graph.get("merged_before", 0),
             "widest": plan.widest,
-            "tools": sorted({task["tool"] for wave in plan.waves for task in wave["tasks"]}),
+            "tools": tools,
+            "plugins": await activation.delivery.needed_plugins(tools, workers),
         },
         "waves": list(plan.waves),
-        **await activation.delivery.machine(),
+        **machine,
     }

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal
 from typing import Any
 
 from engine.core.model import Job, Json, Variables, Verdict
@@ -26,13 +25,15 @@ from engine.core.safety import (
 )
 from engine.errors import ContractError
 from engine.ledger import Draft, EntryType, note
+from engine.plugins import call
 from engine.runtime.auditing import Auditor
 from engine.runtime.conductor import Clock
-from engine.runtime.coverage import Coverage
 from engine.runtime.forms import (
     body_of,
+    called,
     changes_with_lines,
     contexts,
+    exact,
     merged,
     not_applicable,
     subject_from,
@@ -40,17 +41,25 @@ from engine.runtime.forms import (
     subject_of,
     texts,
 )
+from engine.runtime.gates import (
+    Gate,
+    coverage_of,
+    gates_of,
+    judged,
+    not_there,
+    operation_of,
+    plugin_outcome,
+)
 from engine.runtime.publishing import publication
 from engine.runtime.recorder import Recorder
 from engine.runtime.tasks import TaskWorld
 from engine.runtime.world import Site
-from engine.settings import GateSettings
+from engine.settings import PluginGateSettings
 from engine.store import Change, EffectDone, EffectIntended, EffectVoided, TaskChanged
 from engine.workspaces import Base, Conflict, Published, Repository, Stale
 
 MERGE_PACKAGE = "merge"  #: the policy whose verdict the kernel wants
 PATCH_BYTES = 512 * 1024
-TIERS = {"L0": 0, "L1": 1, "L2": 2, "L3": 3, "L4": 4, "L5": 5}
 
 
 class Delivery(TaskWorld):
@@ -161,9 +170,8 @@ class Delivery(TaskWorld):
     async def run_gates(self, job: Job, commit: str, stage: str, max_level: int) -> Variables:
         """Return {result, commit, stage, results[{name, result, required, …}]}; records the validator verdict."""
         results = [
-            await self._gate(job, gate, commit, stage, max_level)
-            for gate in self._site.settings.gates
-            if gate.stage == stage
+            await self._gate(job, gate, commit, max_level)
+            for gate in gates_of(self._site.settings, stage)
         ]
         blocking = [
             f"{result['name']}: {result['reason']}"
@@ -224,36 +232,41 @@ class Delivery(TaskWorld):
             "audit": await self._in_thread(self._auditor.look),
         }
 
-    async def _gate(
-        self, job: Job, gate: GateSettings, commit: str, stage: str, max_level: int
-    ) -> dict[str, Json]:
-        required = gate.enforcement == "block"
-        known: dict[str, Json] = {
-            "name": gate.name,
-            "stage": stage,
-            "tier": gate.tier,
-            "required": required,
-            "commit": commit,
-        }
-        if gate.enforcement == "off":
-            outcome = not_applicable("DISABLED", "switched off in the configuration")
-        elif TIERS[gate.tier] > max_level:
-            outcome = not_applicable(
-                "TIER_NOT_REQUIRED", f"the gate tier table asks for L0 to L{max_level}"
-            )
-            known["required"] = False
-        else:
-            outcome = await self._check(
-                job,
-                gate.command,
-                commit,
-                f"gate-{gate.name}",
-                gate.timeout_s,
-                coverage=_coverage(gate),
-            )
-        result = {**known, **outcome}
+    async def _gate(self, job: Job, gate: Gate, commit: str, max_level: int) -> dict[str, Json]:
+        async def run() -> dict[str, Json]:
+            if isinstance(gate, PluginGateSettings):
+                return await self._ask_plugin(job, gate, commit)
+            name, wanted = f"gate-{gate.name}", coverage_of(gate)
+            return await self._check(job, gate.command, commit, name, gate.timeout_s, wanted)
+
+        result = await judged(gate, commit, max_level, run)
         await self._record(EntryType.GATE_FINISHED, result)
         return result
+
+    async def _ask_plugin(self, job: Job, gate: PluginGateSettings, commit: str) -> dict[str, Json]:
+        plugin = self._site.plugins.plugins.get(gate.plugin)
+        if plugin is None or plugin.category != "validation":
+            return not_there(gate.plugin, self._site.plugins)
+        name = f"{self.run}-gate-{gate.name}"
+        checkout = await self._in_thread(self._repository.checkout, commit, name)
+        try:
+            result = await call(
+                plugin,
+                operation_of(gate, plugin),
+                exact(gate.input),
+                contracts=self._site.contracts,
+                key=f"{job.key}/{gate.name}",
+                scratch=self._scratch(job) / gate.name,
+                workspace=checkout.path,
+                timeout_s=gate.timeout_s,
+                redact=self._redact,
+            )
+        finally:
+            await self._in_thread(self._repository.release, checkout)
+        await self._record(
+            EntryType.PLUGIN_CALLED, {"gate": gate.name, "commit": commit, **called(job, result)}
+        )
+        return plugin_outcome(gate, result)
 
     def verdict_drafts(
         self, package: str, input_: object, verdict: Verdict, at: object
@@ -504,9 +517,3 @@ class Delivery(TaskWorld):
                 "reasons": list(reasons),
             },
         )
-
-
-def _coverage(gate: GateSettings) -> Coverage | None:
-    if gate.coverage_report is None or gate.coverage_threshold is None:
-        return None
-    return Coverage(report=gate.coverage_report, threshold=Decimal(str(gate.coverage_threshold)))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
-from engine.core.model import Json, Variables
+from engine.core.model import Job, Json, Variables
 from engine.core.safety import Subject
+from engine.plugins import PluginResult
 from engine.programs import ProgramOutcome, Redactor
 from engine.settings import Settings
 from engine.workspaces import Candidate, DeclaredFiles, FileChange, Snapshot
@@ -40,7 +42,7 @@ def policy_settings(settings: Settings) -> Variables:
                 "tier": gate.tier,
                 "enforcement": gate.enforcement,
             }
-            for gate in settings.gates
+            for gate in (*settings.gates, *settings.plugin_gates)
         ],
         "promote": settings.run.promote,
     }
@@ -79,6 +81,36 @@ def program_result(outcome: ProgramOutcome) -> dict[str, Json]:
         "output": text[-OUTPUT_TAIL_BYTES:],
         "milliseconds": round(outcome.seconds * 1000),
     }
+
+
+def called(job: Job, result: PluginResult) -> dict[str, Json]:
+    """Return what is recorded of a call of a plugin."""
+    return {
+        "job": job.key,
+        "plugin": result.plugin,
+        "version": result.version,
+        "checksum": result.checksum,
+        "operation": result.operation,
+        "result": result.result,
+        "reason_code": result.reason_code,
+        "reason": result.reason,
+        "output": result.output,
+    }
+
+
+def exact(value: object) -> Json:
+    """Return a value of TOML as JSON: floats become Decimals, dates text."""
+    match value:
+        case float():
+            return Decimal(str(value))
+        case Mapping():
+            return {str(key): exact(item) for key, item in value.items()}
+        case list() | tuple():
+            return [exact(item) for item in value]
+        case None | bool() | int() | str():
+            return value
+        case _:
+            return str(value)
 
 
 def not_applicable(code: str, reason: str) -> dict[str, Json]:

@@ -22,6 +22,7 @@ from engine.runtime.earlier import merged_before
 from engine.runtime.failures import chance, kind_of
 from engine.runtime.forms import (
     body_of,
+    called,
     captured,
     contexts,
     declared_files,
@@ -33,6 +34,7 @@ from engine.runtime.forms import (
     texts,
     without_nulls,
 )
+from engine.runtime.gates import needs
 from engine.runtime.recorder import Recorder
 from engine.runtime.slots import Slots
 from engine.runtime.specs import definition_of, read_task_graph, without_tasks
@@ -115,6 +117,11 @@ class TaskWorld(GeneralWorld):
             "worker_names": sorted({SHELL.name, *self._site.settings.workers}),
             "waivers": await self._waivers(),
         }
+
+    async def needed_plugins(self, tools: Sequence[str], workers: Sequence[str]) -> list[Json]:
+        """Return [{plugin, for, problem}] of the plugins that the tasks and the gates need; problem "" is none."""
+        site = self._site
+        return needs(tools, workers, site.settings, site.definitions, site.plugins)
 
     async def announce_plan(self, waves: Sequence[Variables]) -> None:
         """Make every planned task visible as pending; those already further on stay as they are."""
@@ -268,17 +275,7 @@ class TaskWorld(GeneralWorld):
         )
         await self._record(
             EntryType.PLUGIN_CALLED,
-            {
-                "job": job.key,
-                "plugin": plugin.id,
-                "version": plugin.version,
-                "checksum": plugin.checksum,
-                "operation": operation,
-                "result": result.result,
-                "reason_code": result.reason_code,
-                "reason": result.reason,
-                "output": result.output,
-            },
+            called(job, result),
             task=workspace.task,
         )
         ok = result.result == "ok"

@@ -51,6 +51,21 @@ def test_flag_wins_over_variable_over_file_over_default(project: Path) -> None:
         pytest.param("[run]\nworkers = 'x'\n", "run.workers", id="no number"),
         pytest.param("[[gates]]\nname = 'g'\n", "gates.0.command", id="a gate without command"),
         pytest.param(
+            "[[plugin_gates]]\nname = 'g'\nplugin = 'x'\nplugins = 'x'\n",
+            "unknown setting plugin_gates.0.plugins",
+            id="a misspelt key of a plugin gate",
+        ),
+        pytest.param(
+            "[[gates]]\nname = 'g'\ncommand = 'x'\n[[plugin_gates]]\nname = 'g'\nplugin = 'x'\n",
+            "two gates are called 'g'",
+            id="two gates of one name",
+        ),
+        pytest.param(
+            "[tasks]\nmin_minutes = 40\n",
+            "min_minutes is more than max_minutes",
+            id="an empty range",
+        ),
+        pytest.param(
             "[manifest]\nenforcement = 'maybe'\n", "manifest.enforcement", id="an unknown word"
         ),
         pytest.param("[run\n", "cannot be read", id="no TOML"),
@@ -77,4 +92,8 @@ def test_every_setting_is_in_the_reference() -> None:
         "utf-8"
     )
     keys = [o.key for o in load_project(Path("/"), environment={}).origins]
-    assert [key for key in keys if f"`{key}`" not in page and key not in {"gates", "workers"}] == []
+    assert [
+        key
+        for key in keys
+        if f"`{key}`" not in page and key not in {"gates", "plugin_gates", "workers"}
+    ] == []
