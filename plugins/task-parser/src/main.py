@@ -21,6 +21,7 @@ NAMES = {
     "tool": ("tool", "executor", "agent"),
     "args": ("args", "arguments", "command"),
     "tags": ("tags", "labels"),
+    "acceptance_criteria": ("acceptance_criteria", "acceptance", "criteria"),
     "level": ("level", "phase"),
     "lane": ("lane",),
     "locks": ("locks",),
@@ -32,7 +33,11 @@ NAMES = {
 
 
 class Refused(Exception):
-    """The line cannot become a task."""
+    """The line cannot become a task; `pointer` says where in it (RFC 6901)."""
+
+    def __init__(self, reason, pointer=""):
+        super().__init__(reason)
+        self.pointer = pointer
 
 
 def parse(given):
@@ -44,10 +49,11 @@ def parse(given):
             task, rest = read_line(line)
             if task["id"] in seen:
                 raise Refused(
-                    f"expected a new id, but {task['id']} is on line {seen[task['id']]} already"
+                    f"expected a new id, but {task['id']} is on line {seen[task['id']]} already",
+                    "/id",
                 )
         except Refused as reason:
-            refused.append({"line": number, "reason": str(reason)})
+            refused.append({"line": number, "pointer": reason.pointer, "reason": str(reason)})
             continue
         seen[task["id"]] = number
         tasks.append(task)
@@ -69,12 +75,21 @@ def read_line(line):
         given = [key for key in older if old.get(key) is not None]
         used.update(older)
         if len(given) > 1:
-            raise Refused(f"expected one of {', '.join(given)}, but got all of them")
+            raise Refused(
+                f"expected one of {', '.join(given)}, but got all of them", f"/{given[1]}"
+            )
         if given:
-            task[name] = READERS[name](old[given[0]], given[0])
+            task[name] = read_member(name, old[given[0]], given[0])
     if "id" not in task:
-        raise Refused("expected an id, but there is none")
+        raise Refused("expected an id, but there is none", "/id")
     return task, sorted(key for key in old if key not in used)
+
+
+def read_member(name, value, key):
+    try:
+        return READERS[name](value, key)
+    except Refused as refused:
+        raise Refused(str(refused), f"/{key}") from refused
 
 
 def identifier(value, key):
@@ -159,6 +174,20 @@ def locks(value, key):
     return {name: several(words)(items, f"{key}.{name}") for name, items in value.items()}
 
 
+def criteria(value, key):
+    if isinstance(value, str) or not isinstance(value, list):
+        value = [value]
+    return [criterion(item, key, number) for number, item in enumerate(value, 1)]
+
+
+def criterion(value, key, number):
+    if isinstance(value, str) and value.strip():
+        return {"id": f"AC-{number}", "text": value}
+    if not isinstance(value, dict) or set(value) - {"id", "text", "check", "timeout_seconds"}:
+        raise Refused(f"expected {key} to be texts, or id, text and check, but got {value!r}")
+    return {"id": f"AC-{number}", **value}
+
+
 def budget(value, key):
     if not isinstance(value, dict) or set(value) - {"tokens", "cost_micros"}:
         raise Refused(f"expected {key} to hold tokens and cost_micros, but got {value!r}")
@@ -176,6 +205,7 @@ READERS = {
     "tool": identifier,
     "args": arguments,
     "tags": several(words),
+    "acceptance_criteria": criteria,
     "level": whole,
     "lane": words,
     "locks": locks,
