@@ -8,8 +8,6 @@
 #   audit{entries, whole, signed, reason}, evidence[{commit, captured, verified}]
 package compliance
 
-import data.shapes
-
 default allow := false
 
 allow if count(deny) == 0
@@ -21,7 +19,7 @@ deny contains reason if some reason in findings
 # METADATA
 # title: A fact that the policy needs is missing
 findings contains {"code": "MISSING_FACT", "msg": sprintf("%s is not known", [path]), "path": path} if {
-	some path in {"/gates/results", "/tasks", "/candidate/sources", "/evidence"} - shapes.lists
+	some path in {"/gates/results", "/tasks", "/candidate/sources", "/evidence"} & data.shapes.missing
 }
 
 findings contains {"code": "MISSING_FACT", "msg": "/audit is not known", "path": "/audit"} if not audit_is_known
@@ -34,7 +32,7 @@ audit_is_known if {
 
 # METADATA
 # title: The ledger of the run was altered
-findings contains {"code": "AUDIT_BROKEN", "msg": sprintf("the ledger of the run does not hold: %v", [shapes.told(input.audit, "reason", "nobody says why")]), "path": "/audit/whole"} if {
+findings contains {"code": "AUDIT_BROKEN", "msg": sprintf("the ledger of the run does not hold: %v", [data.shapes.told(input.audit, "reason", "nobody says why")]), "path": "/audit/whole"} if {
 	is_object(input.audit)
 	not input.audit.whole == true
 }
@@ -53,46 +51,47 @@ is_witnessed if {
 
 # METADATA
 # title: A result that is none of the three
-findings contains {"code": "UNKNOWN_RESULT", "msg": sprintf("gate %v ended with %v", [shapes.told(gate, "name", "without a name"), shapes.told(gate, "result", "nothing")]), "path": sprintf("/gates/results/%d", [index])} if {
-	some index, gate in shapes.results
+findings contains {"code": "UNKNOWN_RESULT", "msg": sprintf("gate %v ended with %v", [data.shapes.told(gate, "name", "without a name"), data.shapes.told(gate, "result", "nothing")]), "path": sprintf("/gates/results/%d", [index])} if {
+	some index, gate in data.shapes.results
 	not index in known_results
 }
 
 known_results contains index if {
-	some index, gate in shapes.results
+	some index, gate in data.shapes.results
 	gate.result in {"ok", "failed", "na"}
 }
 
 # METADATA
 # title: Nothing is left out without a reason
-findings contains {"code": "UNEXPLAINED_NA", "msg": sprintf("gate %v does not say why it does not apply", [shapes.told(gate, "name", "without a name")]), "path": sprintf("/gates/results/%d", [index])} if {
-	some index, gate in shapes.results
+findings contains {"code": "UNEXPLAINED_NA", "msg": sprintf("gate %v does not say why it does not apply", [data.shapes.told(gate, "name", "without a name")]), "path": sprintf("/gates/results/%d", [index])} if {
+	some index, gate in data.shapes.results
 	gate.result == "na"
-	shapes.told(gate, "reason_code", "") in {"", null}
+	data.shapes.told(gate, "reason_code", "") in {"", null}
 }
 
 # METADATA
 # title: A verified task without its commit
-findings contains {"code": "NO_EVIDENCE", "msg": sprintf("task %v is verified, but no commit is named", [shapes.told(task, "task", "without a name")]), "path": sprintf("/tasks/%d", [index])} if {
-	some index, task in shapes.tasks
+findings contains {"code": "NO_EVIDENCE", "msg": sprintf("task %v is verified, but no commit is named", [data.shapes.told(task, "task", "without a name")]), "path": sprintf("/tasks/%d", [index])} if {
+	some index, task in data.shapes.tasks
 	task.state == "verified"
 	not index in with_commit
 }
 
 with_commit contains index if {
-	some index, task in shapes.tasks
+	some index, task in data.shapes.tasks
 	is_string(task.commit)
 }
 
 # METADATA
 # title: A source whose work was not taken, or whose verification is not recorded
 findings contains {"code": "NO_EVIDENCE", "msg": sprintf("nothing in the ledger shows that commit %v was taken and verified", [source]), "path": sprintf("/candidate/sources/%d", [index])} if {
-	some index, source in shapes.sources
+	some index, source in data.shapes.sources
 	not source in proven
 }
 
-proven contains item.commit if {
-	some item in shapes.evidence
+proven contains commit if {
+	some item in data.shapes.evidence
 	item.captured == true
 	item.verified == true
+	commit := item.commit
 }

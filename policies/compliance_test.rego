@@ -59,6 +59,10 @@ test_a_source_that_is_not_proven_is_denied if {
 	codes(change("/evidence/0/commit", "2")) == {"NO_EVIDENCE"}
 }
 
+test_evidence_without_its_commit_hides_no_other if {
+	codes(change("/evidence", [{"captured": true, "verified": true}, {"commit": "1", "captured": true, "verified": true}])) == set()
+}
+
 test_explained_results_and_proven_sources_are_complete if compliance.allow with input as good
 
 test_a_failed_task_needs_no_commit if {

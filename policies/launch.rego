@@ -6,22 +6,15 @@
 #   attempt, spent{tokens, cost_micros, task_tokens}, launchers{name: {network, variables[]}}, settings, feature, waivers[]
 package launch
 
-import data.budget
-import data.paths
-import data.performance
-import data.security
-import data.shapes
-import data.waivers
-
 default allow := false
 
 allow if count(deny) == 0
 
 # METADATA
 # title: What is found, less what valid waivers take away
-deny contains reason if some reason in waivers.left(findings)
+deny contains reason if some reason in data.waivers.left(findings)
 
-waived contains reason if some reason in waivers.taken(findings)
+waived contains reason if some reason in data.waivers.taken(findings)
 
 # METADATA
 # title: A fact that the policy needs is missing
@@ -57,21 +50,21 @@ kind_is_known if input.selection.kind in {"worker", "plugin"}
 # title: A declared path leaves the repository or is git's own
 findings contains {"code": "UNSAFE_PATH", "msg": sprintf("%s is not a path inside the repository", [path]), "path": path} if {
 	some path in declared
-	paths.is_unsafe(path)
+	data.paths.is_unsafe(path)
 }
 
 # METADATA
 # title: A task may not declare protected files
 findings contains {"code": "PROTECTED_PATH", "msg": sprintf("%s is protected (%s)", [path, class]), "path": path} if {
 	some path in declared
-	some class in paths.protected(path, input.settings.security.level)
+	some class in data.paths.protected(path, input.settings.security.level)
 }
 
 # METADATA
 # title: What the budget and the limits of time deny is never launched
-findings contains reason if some reason in budget.findings
+findings contains reason if some reason in data.budget.findings
 
-findings contains reason if some reason in performance.findings
+findings contains reason if some reason in data.performance.findings
 
 # METADATA
 # title: Nothing is known about how the worker would be started
@@ -112,11 +105,11 @@ ceiling := "host" if {
 # METADATA
 # title: The worker would be given variables that it may not have
 findings contains reason if {
-	some name in shapes.items(launcher.variables)
-	some reason in security.variable(name, input.settings.security.level)
+	some name in data.shapes.items(launcher.variables)
+	some reason in data.security.variable(name, input.settings.security.level)
 }
 
 declared contains path if {
 	some kind in ["create", "modify"]
-	some path in shapes.items(input.task.files[kind])
+	some path in data.shapes.items(input.task.files[kind])
 }

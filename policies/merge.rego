@@ -8,13 +8,8 @@
 #   settings, wave, feature, waivers[]
 package merge
 
-import data.budget
-import data.compliance
-import data.ownership
-import data.performance
-import data.security
-import data.shapes
-import data.waivers
+# Other packages are named in full (data.security.findings): behind `import data.security` the embedded engine would judge by every
+# rule of the package, those for its own gateway too, before it looks at one.
 
 default allow := false
 
@@ -22,9 +17,9 @@ allow if count(deny) == 0
 
 # METADATA
 # title: What is found, less what valid waivers take away
-deny contains reason if some reason in waivers.left(findings)
+deny contains reason if some reason in data.waivers.left(findings)
 
-waived contains reason if some reason in waivers.taken(findings)
+waived contains reason if some reason in data.waivers.taken(findings)
 
 # METADATA
 # title: A fact that the policy needs is missing
@@ -34,7 +29,7 @@ findings contains {"code": "MISSING_FACT", "msg": sprintf("nothing is known abou
 }
 
 findings contains {"code": "MISSING_FACT", "msg": sprintf("%s is no list", [path]), "path": path} if {
-	some path in {"/candidate/sources", "/gates/results", "/settings/gates", "/tasks", "/verdicts"} - shapes.lists
+	some path in {"/candidate/sources", "/gates/results", "/settings/gates", "/tasks", "/verdicts"} & data.shapes.missing
 }
 
 # METADATA
@@ -48,7 +43,7 @@ clean if {
 	is_string(input.candidate.commit)
 	is_string(input.candidate.old)
 	is_string(input.candidate.tree)
-	count(shapes.sources) > 0
+	count(data.shapes.sources) > 0
 }
 
 # METADATA
@@ -59,48 +54,56 @@ findings contains {"code": "OTHER_COMMIT", "msg": "the gates did not judge this 
 
 # METADATA
 # title: The gates did not pass
-findings contains {"code": "GATES", "msg": sprintf("the gates ended with %v", [shapes.told(input.gates, "result", "nothing")]), "path": "/gates/result"} if {
+findings contains {"code": "GATES", "msg": sprintf("the gates ended with %v", [data.shapes.told(input.gates, "result", "nothing")]), "path": "/gates/result"} if {
 	not input.gates.result == "ok"
 }
 
-findings contains {"code": "GATE", "msg": sprintf("required gate %v ended with %v", [shapes.told(gate, "name", "without a name"), shapes.told(gate, "result", "nothing")]), "path": sprintf("/gates/results/%d", [index])} if {
-	some index, gate in shapes.results
+findings contains {"code": "GATE", "msg": sprintf("required gate %v ended with %v", [data.shapes.told(gate, "name", "without a name"), data.shapes.told(gate, "result", "nothing")]), "path": sprintf("/gates/results/%d", [index])} if {
+	some index, gate in data.shapes.results
 	not gate.required == false
-	not gate_is_open(gate)
+	not gate.result == "ok"
 }
-
-gate_is_open(gate) if gate.result == "ok"
 
 # METADATA
 # title: A required gate of the configuration did not run
-findings contains {"code": "GATE_MISSING", "msg": sprintf("gate %v has no result for this commit", [shapes.told(gate, "name", "without a name")]), "path": "/gates/results"} if {
-	some gate in shapes.gates
+findings contains {"code": "GATE_MISSING", "msg": sprintf("gate %v has no result for this commit", [data.shapes.told(gate, "name", "without a name")]), "path": "/gates/results"} if {
+	some gate in data.shapes.gates
 	gate.stage == "pre_merge"
 	not has_result(gate)
 }
 
-has_result(gate) if gate.name in {result.name | some result in shapes.results; result.commit == input.candidate.commit}
+has_result(gate) if {
+	some result in data.shapes.results
+	result.name == gate.name
+	result.commit == input.candidate.commit
+}
 
 # METADATA
 # title: A source is not a verified task
 findings contains {"code": "UNVERIFIED", "msg": sprintf("commit %s is not the verified result of a task", [source]), "path": "/candidate/sources"} if {
-	some source in shapes.sources
-	not source in {task.commit | some task in shapes.tasks; task.state == "verified"}
+	some source in data.shapes.sources
+	not source in verified
+}
+
+verified contains commit if {
+	some task in data.shapes.tasks
+	task.state == "verified"
+	commit := task.commit
 }
 
 # METADATA
 # title: What the security policy denies is never merged
-findings contains reason if some reason in security.findings
+findings contains reason if some reason in data.security.findings
 
 # METADATA
 # title: Nor what the other policies deny
-findings contains reason if some reason in budget.findings
+findings contains reason if some reason in data.budget.findings
 
-findings contains reason if some reason in compliance.findings
+findings contains reason if some reason in data.compliance.findings
 
-findings contains reason if some reason in ownership.findings
+findings contains reason if some reason in data.ownership.findings
 
-findings contains reason if some reason in performance.findings
+findings contains reason if some reason in data.performance.findings
 
 # METADATA
 # title: The safety kernel's verdicts about this very commit
@@ -120,13 +123,14 @@ awaited contains "validator" if input.gates.result == "ok"
 # title: The kinds whose last verdict about this very commit is pass, and nothing besides
 passed contains kind if {
 	some kind in {"conflict", "manifest", "budget", "validator"}
-	last := max([given.seq | some given in about_it; given.kind == kind])
-	said := {given.verdict | some given in about_it; given.kind == kind; given.seq == last}
+	of_kind := [given | some given in about_it; given.kind == kind]
+	last := max([given.seq | some given in of_kind])
+	said := {given.verdict | some given in of_kind; given.seq == last}
 	said == {"pass"}
 }
 
 about_it := [given |
-	some given in shapes.verdicts
+	some given in data.shapes.verdicts
 	given.commit == input.candidate.commit
 ]
 
@@ -143,23 +147,21 @@ tier_is_known if {
 
 # METADATA
 # title: A gate that the tier asks for was treated as if it were not required
-findings contains {"code": "TIER", "msg": sprintf("gate %v is not excused by the tier or the configuration, and ended with %v", [shapes.told(gate, "name", "without a name"), shapes.told(gate, "result", "nothing")]), "path": sprintf("/gates/results/%d", [index])} if {
-	some index, gate in shapes.results
+findings contains {"code": "TIER", "msg": sprintf("gate %v is not excused by the tier or the configuration, and ended with %v", [data.shapes.told(gate, "name", "without a name"), data.shapes.told(gate, "result", "nothing")]), "path": sprintf("/gates/results/%d", [index])} if {
+	some index, gate in data.shapes.results
 	gate.required == false
 	not gate.result == "ok"
-	not index in excused
+	not is_excused(gate)
 }
 
-excused contains index if {
-	some index, result in shapes.results
-	some gate in shapes.gates
+is_excused(result) if {
+	some gate in data.shapes.gates
 	gate.name == result.name
 	gate.enforcement in {"off", "warn"}
 }
 
-excused contains index if {
-	some index, result in shapes.results
-	some gate in shapes.gates
+is_excused(result) if {
+	some gate in data.shapes.gates
 	gate.name == result.name
 	levels[gate.tier] > input.tier.max_level
 }

@@ -65,6 +65,12 @@ test_a_required_gate_that_is_na_is_denied if "GATE" in codes(change("/gates/resu
 
 test_a_gate_that_did_not_run_is_denied if codes(change("/gates/results", [])) == {"GATE_MISSING"}
 
+test_the_result_of_another_gate_does_not_count if codes(change("/gates/results/0/name", "lint")) == {"GATE_MISSING"}
+
+test_a_task_without_its_commit_hides_no_other if {
+	codes(change("/tasks", [{"task": "b", "state": "verified"}, {"task": "a", "state": "verified", "commit": "1"}])) == {"NO_EVIDENCE"}
+}
+
 test_an_unverified_source_is_denied if codes(change("/tasks/0/state", "failed")) == {"UNVERIFIED"}
 
 test_an_undeclared_write_is_denied if codes(change("/candidate/undeclared", ["b.py"])) == {"UNDECLARED_WRITE"}

@@ -6,8 +6,6 @@
 #   settings{manifest{enforcement}}
 package ownership
 
-import data.shapes
-
 default allow := false
 
 allow if count(deny) == 0
@@ -19,7 +17,7 @@ deny contains reason if some reason in findings
 # METADATA
 # title: A fact that the policy needs is missing
 findings contains {"code": "MISSING_FACT", "msg": sprintf("%s is not known", [path]), "path": path} if {
-	some path in {"/owners", "/candidate/changed", "/candidate/undeclared"} - shapes.lists
+	some path in {"/owners", "/candidate/changed", "/candidate/undeclared"} & data.shapes.missing
 }
 
 findings contains {"code": "MISSING_FACT", "msg": "it is not known what the manifest does", "path": "/settings/manifest/enforcement"} if {
@@ -32,7 +30,7 @@ mode_is_known if input.settings.manifest.enforcement in {"off", "warn", "block"}
 # title: A write that the snapshot of the task found undeclared
 findings contains {"code": "UNDECLARED_WRITE", "msg": sprintf("%v was written without being declared", [path]), "path": sprintf("%v", [path])} if {
 	input.settings.manifest.enforcement == "block"
-	some path in shapes.undeclared
+	some path in data.shapes.undeclared
 }
 
 # METADATA
@@ -40,7 +38,7 @@ findings contains {"code": "UNDECLARED_WRITE", "msg": sprintf("%v was written wi
 findings contains {"code": "NOT_DECLARED", "msg": sprintf("task %v has not declared %v", [task, change.path]), "path": sprintf("%v", [change.path])} if {
 	some change in suspicious
 	declared := declaring(change.path)
-	some task in shapes.items(change.tasks)
+	some task in data.shapes.items(change.tasks)
 	not task in declared
 }
 
@@ -56,7 +54,7 @@ named contains change if {
 
 # METADATA
 # title: No task has made this change, so merging made it
-findings contains {"code": "NO_OWNER", "msg": sprintf("no task has changed %v", [shapes.told(change, "path", "a file without a name")]), "path": "/candidate/changed"} if {
+findings contains {"code": "NO_OWNER", "msg": sprintf("no task has changed %v", [data.shapes.told(change, "path", "a file without a name")]), "path": "/candidate/changed"} if {
 	some change in suspicious
 	not change in changed_by_somebody
 }
@@ -65,40 +63,56 @@ findings contains {"code": "NO_OWNER", "msg": sprintf("no task has changed %v", 
 # title: Two tasks of one candidate changed one file
 findings contains {"code": "TWO_OWNERS", "msg": sprintf("%v was changed by %s", [change.path, concat(" and ", change.tasks)]), "path": sprintf("%v", [change.path])} if {
 	some change in suspicious
-	count(shapes.items(change.tasks)) > 1
+	count(data.shapes.items(change.tasks)) > 1
 }
 
 # METADATA
 # title: Every change but those of one task that has declared the file
 suspicious := [change |
 	input.settings.manifest.enforcement == "block"
-	some index, change in shapes.changed
+	some index, change in data.shapes.changed
 	not index in proper
 ]
 
 proper contains index if {
-	some index, change in shapes.changed
-	count(shapes.items(change.tasks)) == 1
-	change.tasks[0] in declaring(change.path)
+	some [index, task, path] in sole
+	[task, path] in declared
 }
+
+proper contains index if {
+	some [index, task, path] in sole
+	some [owner, folder] in folders
+	startswith(path, folder)
+	owner == task
+}
+
+sole := [[index, change.tasks[0], change.path] |
+	some index, change in data.shapes.changed
+	is_array(change.tasks)
+	count(change.tasks) == 1
+]
 
 changed_by_somebody contains change if {
 	some change in suspicious
-	count(shapes.items(change.tasks)) > 0
+	count(data.shapes.items(change.tasks)) > 0
 }
 
 # METADATA
 # title: The tasks that have declared a file, by its name or by a folder that ends in /
-declaring(path) := {owner.task |
-	some owner in shapes.owners
-	some kind in ["create", "modify"]
-	some entry in shapes.items(owner.files[kind])
-	covers(entry, path)
+declaring(path) := named_by | within if {
+	named_by := {task | some [task, entry] in declared; entry == path}
+	within := {task | some [task, folder] in folders; startswith(path, folder)}
 }
 
-covers(entry, path) if entry == path
+# Looked up by task and name; only folders are searched. A candidate may have hundreds of changes, and its tasks hundreds of files.
+declared contains [task, entry] if {
+	some owner in data.shapes.owners
+	task := owner.task
+	some kind in ["create", "modify"]
+	some entry in data.shapes.items(owner.files[kind])
+}
 
-covers(entry, path) if {
+folders contains [task, entry] if {
+	some [task, entry] in declared
 	endswith(entry, "/")
-	startswith(path, entry)
 }

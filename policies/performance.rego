@@ -6,18 +6,15 @@
 #   input: task{timeout_seconds, verification{timeout_seconds}}, gates{results[{name, tier, milliseconds}]}, settings{security{level}}
 package performance
 
-import data.shapes
-import data.waivers
-
 default allow := false
 
 allow if count(deny) == 0
 
 # METADATA
 # title: What is found, less what valid waivers take away
-deny contains reason if some reason in waivers.left(findings)
+deny contains reason if some reason in data.waivers.left(findings)
 
-waived contains reason if some reason in waivers.taken(findings)
+waived contains reason if some reason in data.waivers.taken(findings)
 
 # METADATA
 # title: Nobody says how long things may take
@@ -26,10 +23,11 @@ findings contains {"code": "MISSING_FACT", "msg": "performance.yml does not say 
 }
 
 limits_are_known if {
-	is_array(data.performance.limits.enforced_at)
-	is_number(data.performance.limits.task_timeout_s)
-	is_number(data.performance.limits.verification_timeout_s)
-	is_object(data.performance.limits.gate_ms)
+	known := data.performance.limits
+	is_array(known.enforced_at)
+	is_number(known.task_timeout_s)
+	is_number(known.verification_timeout_s)
+	is_object(known.gate_ms)
 	is_string(input.settings.security.level)
 }
 
@@ -53,14 +51,14 @@ findings contains {"code": "TIMEOUT_TOO_LONG", "msg": sprintf("the verification 
 	asked > limit
 }
 
-findings contains {"code": "MISSING_FACT", "msg": sprintf("it is not known how long gate %v took", [shapes.told(gate, "name", "without a name")]), "path": sprintf("/gates/results/%d", [index])} if {
+findings contains {"code": "MISSING_FACT", "msg": sprintf("it is not known how long gate %v took", [data.shapes.told(gate, "name", "without a name")]), "path": sprintf("/gates/results/%d", [index])} if {
 	is_enforced
-	some index, gate in shapes.results
+	some index, gate in data.shapes.results
 	not index in timed
 }
 
 timed contains index if {
-	some index, gate in shapes.results
+	some index, gate in data.shapes.results
 	is_number(gate.milliseconds)
 	is_number(data.performance.limits.gate_ms[gate.tier])
 }
@@ -69,7 +67,7 @@ timed contains index if {
 # title: A gate took longer than gates of its tier may
 findings contains {"code": "SLOW_GATE", "msg": sprintf("gate %v took %d ms, at most %d are given to %v", [gate.name, gate.milliseconds, limit, gate.tier]), "path": sprintf("/gates/results/%d", [index])} if {
 	is_enforced
-	some index, gate in shapes.results
+	some index, gate in data.shapes.results
 	limit := data.performance.limits.gate_ms[gate.tier]
 	gate.milliseconds > limit
 }

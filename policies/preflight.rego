@@ -5,18 +5,15 @@
 #   input: feature, plan{task_count, merged_before, widest, tools[], plugins[{plugin, for, problem}], approved}, waves[{number, tasks[]}], settings, waivers[]
 package preflight
 
-import data.shapes
-import data.waivers
-
 default allow := false
 
 allow if count(deny) == 0
 
 # METADATA
 # title: What is found, less what valid waivers take away
-deny contains reason if some reason in waivers.left(findings)
+deny contains reason if some reason in data.waivers.left(findings)
 
-waived contains reason if some reason in waivers.taken(findings)
+waived contains reason if some reason in data.waivers.taken(findings)
 
 # METADATA
 # title: A fact that the policy needs is missing
@@ -49,8 +46,8 @@ findings contains {"code": "EMPTY_PLAN", "msg": "the plan has no tasks", "path":
 }
 
 has_tasks if {
-	some wave in shapes.items(input.waves)
-	count(shapes.items(wave.tasks)) > 0
+	some wave in data.shapes.items(input.waves)
+	count(data.shapes.items(wave.tasks)) > 0
 }
 
 has_tasks if { # an earlier run has merged them all
@@ -60,9 +57,9 @@ has_tasks if { # an earlier run has merged them all
 
 # METADATA
 # title: A task that cannot be verified is never done
-findings contains {"code": "NO_VERIFICATION", "msg": sprintf("task %v names no verification command", [shapes.told(task, "id", "without an id")]), "path": sprintf("/waves/%d", [wave.number])} if {
-	some wave in shapes.items(input.waves)
-	some task in shapes.items(wave.tasks)
+findings contains {"code": "NO_VERIFICATION", "msg": sprintf("task %v names no verification command", [data.shapes.told(task, "id", "without an id")]), "path": sprintf("/waves/%d", [wave.number])} if {
+	some wave in data.shapes.items(input.waves)
+	some task in data.shapes.items(wave.tasks)
 	not task.verification.command
 }
 
@@ -101,7 +98,7 @@ findings contains {"code": "NOT_APPROVED", "msg": "the task graph is not marked 
 # title: Security gates cannot be left out in strict projects
 findings contains {"code": "NO_GATES", "msg": "a strict project needs at least one gate before the merge", "path": "/settings/gates"} if {
 	input.settings.security.level == "strict"
-	count([gate | some gate in shapes.gates; gate.stage == "pre_merge"; gate.enforcement == "block"]) == 0
+	count([gate | some gate in data.shapes.gates; gate.stage == "pre_merge"; gate.enforcement == "block"]) == 0
 }
 
 # METADATA

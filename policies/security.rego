@@ -5,19 +5,15 @@
 #   input: candidate{changed[{path, kind, mode, added_lines[]}], patch_complete}, settings{security{level}}
 package security
 
-import data.paths
-import data.shapes
-import data.waivers
-
 default allow := false
 
 allow if count(deny) == 0
 
 # METADATA
 # title: What is found, less what valid waivers take away
-deny contains reason if some reason in waivers.left(findings)
+deny contains reason if some reason in data.waivers.left(findings)
 
-waived contains reason if some reason in waivers.taken(findings)
+waived contains reason if some reason in data.waivers.taken(findings)
 
 # METADATA
 # title: The change cannot be read
@@ -28,7 +24,7 @@ findings contains {"code": "MISSING_FACT", "msg": "the changed files are not kno
 changes_are_known if is_array(input.candidate.changed)
 
 changed := [change |
-	some change in shapes.changed
+	some change in data.shapes.changed
 	is_string(change.path)
 	is_string(change.mode)
 	is_array(change.added_lines)
@@ -44,7 +40,7 @@ everything := concat("\n", texts)
 names := concat("\n", [change.path | some change in changed])
 
 findings contains {"code": "MISSING_FACT", "msg": "what was changed in a file is not known", "path": "/candidate/changed"} if {
-	count(changed) != count(shapes.changed)
+	count(changed) != count(data.shapes.changed)
 }
 
 findings contains {"code": "MISSING_FACT", "msg": "the security level is not known", "path": "/settings/security/level"} if {
@@ -112,9 +108,9 @@ detectors := {
 # METADATA
 # title: A protected file was changed
 findings contains {"code": "PROTECTED_PATH", "msg": sprintf("%s is protected (%s)", [change.path, class]), "path": change.path} if {
-	regex.match(paths.hints, lower(names))
+	regex.match(data.paths.hints, lower(names))
 	some change in changed
-	some class in paths.protected(change.path, input.settings.security.level)
+	some class in data.paths.protected(change.path, input.settings.security.level)
 }
 
 # METADATA
@@ -150,7 +146,7 @@ findings contains {"code": "HIDDEN_TEXT", "msg": sprintf("line %d of what is add
 	some at, text in texts
 	regex.match(`[^\x00-\x7f]`, text)
 	change := changed[at]
-	paths.is_read_by_agents(change.path)
+	data.paths.is_read_by_agents(change.path)
 	some index, line in change.added_lines
 	regex.match(`[\x{ad}\x{200b}-\x{200f}\x{2060}-\x{2064}\x{feff}\x{e0000}-\x{e007f}]`, line)
 }
@@ -160,7 +156,7 @@ findings contains {"code": "HIDDEN_TEXT", "msg": sprintf("line %d of what is add
 findings contains {"code": "NON_ASCII", "msg": sprintf("line %d of what is added is not ASCII", [index + 1]), "path": change.path} if {
 	input.settings.security.level == "strict"
 	some change in changed
-	paths.is_read_by_agents(change.path)
+	data.paths.is_read_by_agents(change.path)
 	some index, line in change.added_lines
 	regex.match(`[^\x00-\x7f]`, line)
 }

@@ -39,21 +39,21 @@ undeclared := input.candidate.undeclared if is_array(input.candidate.undeclared)
 verdicts := input.verdicts if is_array(input.verdicts)
 
 # METADATA
-# title: Their places, of those that are there
-lists contains "/candidate/changed" if changed
+# title: The places of those that are none
+missing contains "/candidate/changed" if not changed
 
-lists contains "/evidence" if evidence
+missing contains "/candidate/sources" if not sources
 
-lists contains "/settings/gates" if gates
+missing contains "/candidate/undeclared" if not undeclared
 
-lists contains "/owners" if owners
+missing contains "/evidence" if not evidence
 
-lists contains "/gates/results" if results
+missing contains "/gates/results" if not results
 
-lists contains "/candidate/sources" if sources
+missing contains "/owners" if not owners
 
-lists contains "/tasks" if tasks
+missing contains "/settings/gates" if not gates
 
-lists contains "/candidate/undeclared" if undeclared
+missing contains "/tasks" if not tasks
 
-lists contains "/verdicts" if verdicts
+missing contains "/verdicts" if not verdicts

@@ -100,13 +100,19 @@ class PolicySet:
 
     def _within_time(self, package: str, text: str) -> Any:  # Any: the policy's document
         """Ask in a thread that is left behind at the deadline (the embedded engine lets go only when it has ended)."""
-        asker = self._asker()
-        return asker.ask(package, text, self._deadline_s)
+        try:
+            return self._asker().ask(package, text, self._deadline_s)
+        except _Lost:  # by another thread's question, while this one waited for its turn
+            return self._asker().ask(package, text, self._deadline_s)
 
     def _asker(self) -> _Asker:
         if self._thread is None or self._thread.is_lost:
             self._thread = _Asker(self._backend)
         return self._thread
+
+
+class _Lost(TimeoutError):
+    """The question was not put: the thread owes the answer to an earlier one."""
 
 
 class _Asker:
@@ -117,13 +123,15 @@ class _Asker:
         self._backend = backend
         self._question: tuple[str, str] | None = None
         self._answer: tuple[Any, Exception | None] | None = None
-        self._asked = threading.Semaphore(0)
-        self._answered = threading.Semaphore(0)
+        self._asked = _signal()
+        self._answered = _signal()
         self._turn = threading.Lock()
         threading.Thread(target=self._serve, name="policy", daemon=True).start()
 
     def ask(self, package: str, text: str, deadline_s: float) -> Any:
         with self._turn:
+            if self.is_lost:  # its late answer would be taken for the answer to this question
+                raise _Lost
             self._question = (package, text)
             self._asked.release()
             if not self._answered.acquire(timeout=deadline_s):
@@ -147,6 +155,13 @@ class _Asker:
                 session = None
                 self._answer = (None, _bare(error))
             self._answered.release()
+
+
+def _signal() -> threading.Lock:
+    """Return a lock that is held: `release` gives the signal, `acquire` awaits it."""
+    lock = threading.Lock()
+    lock.acquire()
+    return lock
 
 
 def _bare(error: Exception) -> RegoError:

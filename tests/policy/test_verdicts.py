@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 
 from engine.core.model import Ruling
 from engine.errors import DefinitionError
-from engine.policy import PolicySet
+from engine.policy import PolicySet, _Asker, _Lost
 from engine.policy.authoring import lint, run_tests
 from tests.policy.shipped import shipped
 
@@ -66,6 +68,70 @@ def test_an_answer_after_the_deadline_is_an_error() -> None:
     policies = PolicySet.load({"p.rego": text}, deadline_s=0.05)
     verdict = policies.decide("p", {}, NOW)
     assert (verdict.ruling, verdict.reasons[0].code) == (Ruling.ERROR, "TIMEOUT")
+
+
+class _Slow:
+    """A back end that opens for package `slow` when it is let, and for no other."""
+
+    name, packages = "slow", ("slow", "other")
+
+    def __init__(self) -> None:
+        self.began, self.may_end = threading.Event(), threading.Event()
+
+    def session(self) -> _Slow:
+        return self
+
+    def document(self, package: str, input_text: str) -> Any:
+        if package == "slow":
+            self.began.set()
+            assert self.may_end.wait(10)
+        return {"allow": package == "slow", "deny": []}
+
+    def close(self) -> None:
+        self.may_end.set()
+
+
+def test_a_late_answer_is_never_taken_for_the_answer_to_another_question() -> None:
+    backend = _Slow()
+    asker = _Asker(backend)
+    with ThreadPoolExecutor(2) as threads:
+        late = threads.submit(asker.ask, "slow", "{}", 0.05)
+        assert backend.began.wait(10)
+        other = threads.submit(asker.ask, "other", "{}", 10.0)  # waits for its turn
+        with pytest.raises(TimeoutError):
+            late.result(10)
+        backend.may_end.set()
+        with pytest.raises(_Lost):
+            other.result(10)
+    assert PolicySet(backend, "", 10.0).decide("other", {}, NOW).ruling is Ruling.FAIL
+
+
+def test_a_question_that_finds_its_thread_lost_is_put_to_another() -> None:
+    backend = _Slow()
+    policies = PolicySet(backend, "", 10.0)
+    policies._thread = _Lossy(backend)
+    assert policies.decide("other", {}, NOW).reasons[0].code == "NOT_ALLOWED"
+
+
+class _Lossy(_Asker):
+    """Is lost between being chosen and being asked."""
+
+    def ask(self, package: str, text: str, deadline_s: float) -> Any:
+        self.is_lost = True
+        return super().ask(package, text, deadline_s)
+
+
+def test_a_package_is_asked_whatever_else_the_bundle_holds() -> None:
+    """The engine adds rules of its own to ask by: no name of a package gets in their way."""
+    names = ("asked", "asked_.a", 'p["a-b"]', "p.in", "p")
+    modules = {
+        f"{number}.rego": f"package {name}\ndefault allow := true\ndeny := []\n"
+        for number, name in enumerate(names)
+    }
+    policies = PolicySet.load(modules)
+    for name in ("asked", "asked_.a", "p.in", "p"):
+        assert policies.decide(name, {}, NOW).ruling is Ruling.PASS
+    assert policies.decide("nobody", {}, NOW).ruling is Ruling.UNDEFINED
 
 
 @pytest.mark.parametrize(
