@@ -10,7 +10,7 @@ import pytest
 from typer.main import get_command
 
 from engine import errors
-from engine.cli.app import app
+from engine.cli.app import whole_app
 from engine.cli.running import EXIT
 
 ROOT = Path(__file__).parents[1]
@@ -87,7 +87,7 @@ def commands(command: Any, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, 
 
 
 def test_every_command_explains_itself() -> None:
-    every = commands(get_command(app))
+    every = commands(get_command(whole_app()))
     assert len(every) > 40
     assert [path for path, command in every if not command.help] == []
     silent = [

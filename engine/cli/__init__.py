@@ -37,10 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(arguments: list[str]) -> int:
-    from engine.cli.app import app
+    from engine.cli.app import app_for
 
     try:
-        result = app(arguments, prog_name="engine", standalone_mode=False)
+        result = app_for(arguments)(arguments, prog_name="engine", standalone_mode=False)
     except EngineError as error:
         return _tell(error, error.exit_code, as_json="--json" in arguments)
     except KeyboardInterrupt:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from engine.cli.app import app
+from engine.cli.app import whole_app
 from tests.bpmn.editing import gone
 
 ROOT = Path(__file__).parents[2]
@@ -20,7 +20,7 @@ EVERYWHERE = {"--json", "--help", "-h"}
 
 def commands() -> dict[str, set[str]]:
     """Return {command: options} as typer has them."""
-    group = typer.main.get_command(app).commands["process"]  # type: ignore[attr-defined]
+    group = typer.main.get_command(whole_app()).commands["process"]  # type: ignore[attr-defined]
     return {
         name: {
             option

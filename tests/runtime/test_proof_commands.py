@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
-from engine.cli.app import app
+from engine.cli.app import whole_app
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "proof-commands.md"
 EVERYWHERE = {"--json", "--help", "-h"}
@@ -17,7 +17,7 @@ EVERYWHERE = {"--json", "--help", "-h"}
 
 def commands() -> dict[str, Any]:
     """Return {"ledger verify": command, "why": command …}."""
-    top: Any = get_command(app)  # Any: click's group, which typer does not name
+    top: Any = get_command(whole_app())  # Any: click's group, which typer does not name
     alone = {name: top.commands[name] for name in ("replay", "why")}
     grouped = {
         f"{group} {name}": command
