@@ -13,7 +13,7 @@ import contextlib
 import os
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
 
@@ -43,6 +43,7 @@ class Spares:
         self._ready: deque[Spare] = deque()
         self._ordered = 0  # ready, or being made
         self._names: list[str] = []
+        self._waiting: list[Future[None]] = []
         self._thread: ThreadPoolExecutor | None = None
 
     def order(self, commit: str, run: str, count: int) -> None:
@@ -52,7 +53,14 @@ class Spares:
             for _ in range(min(count, MOST - self._ordered)):
                 self._ordered += 1
                 self._names.append(f"{run}.{len(self._names) + 1}")
-                self._thread.submit(self._make, check_oid(commit), self._names[-1])
+                order = self._thread.submit(self._make, check_oid(commit), self._names[-1])
+                self._waiting.append(order)
+
+    def rest(self) -> None:
+        """Begin no more of those that were ordered: git is wanted for something else now."""
+        with self._lock:
+            waiting, self._waiting = self._waiting, []
+            self._ordered -= sum(order.cancel() for order in waiting)
 
     def fill(self, folder: Path, index: Path, commit: str) -> bool:
         """Make `folder`, which is empty, a checkout of `commit` with its `index`; tell whether a spare was fit."""

@@ -151,6 +151,7 @@ class Workshop:
         provenance: Provenance,
     ) -> Snapshot:
         """Return the worker's files as one kept commit on top of the workspace's base."""
+        self.spares.rest()
         tree, refused = self._take(workspace.feature, workspace.task, workspace.base, declared)
         changed = self._vault.diff(workspace.base, tree) if tree else ()
         refused = (*refused, *self._refused_entries(changed, refused))

@@ -108,6 +108,17 @@ def test_a_spare_is_used_once(desk: Desk) -> None:
     assert made[0].path.stat().st_ino != made[1].path.stat().st_ino
 
 
+def test_spares_are_not_made_while_git_is_wanted(desk: Desk) -> None:
+    made = desk.acquire("t1")
+    desk.repository.make_spares("r1", desk.base.head, 16)
+    desk.take(made)
+    spares = desk.repository._workshop.spares
+    left = len(spares._ready)
+    assert left < 16
+    desk.repository.make_spares("r1", desk.base.head, 16 - left)  # there is room again
+    assert spares._ordered == 16
+
+
 def test_nothing_is_left_of_spares(desk: Desk) -> None:
     desk.repository.make_spares("r1", desk.base.head, 40)
     desk.repository.close()
