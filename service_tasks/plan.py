@@ -20,7 +20,8 @@ handlers = Handlers()
 async def build_waves(activation: Activation) -> Variables:
     """Reads the feature's task graph, checks it against its contract and orders it into waves.
 
-    What an earlier run of the feature has merged, and is on the branch still, is left out, unless `requested_anew`.
+    What an earlier run of the feature has merged, and is on the branch still, is left out, unless `requested_anew`. So is,
+    when people set back some of the tasks that the run before had put aside, the rest of them and what depends on it.
     """
     anew = activation.job.variables.get("requested_anew") is True
     graph = await activation.delivery.read_task_graph(anew=anew)
@@ -36,6 +37,7 @@ async def build_waves(activation: Activation) -> Variables:
             "approved": graph.get("approved"),
             "task_count": plan.task_count,
             "merged_before": graph.get("merged_before", 0),
+            "left_aside": graph.get("left_aside", 0),
             "widest": plan.widest,
             "tools": tools,
             "plugins": await activation.delivery.needed_plugins(tools, workers),

@@ -11,7 +11,16 @@ handlers = Handlers()
     "workspace.acquire",
     title="Acquire a workspace",
     needs=("task",),
-    gives=("workspace", "attempt", "spent", "launchers", "waivers", "jitter"),
+    gives=(
+        "workspace",
+        "attempt",
+        "spent",
+        "launchers",
+        "waivers",
+        "jitter",
+        "failure_count",
+        "kind_counts",
+    ),
     delivers=True,
 )
 async def acquire(activation: Activation) -> Variables:

@@ -10,7 +10,7 @@ import typer
 from typer.models import CommandInfo
 
 from engine import __version__
-from engine.cli import audit, configure, delivery, observe, people, running
+from engine.cli import audit, configure, delivery, observe, people, retrying, running
 
 
 def app_for(arguments: Sequence[str]) -> typer.Typer:
@@ -72,7 +72,7 @@ def _top(
         raise typer.Exit(2)
 
 
-def _add_groups(app: typer.Typer) -> None:
+from engine.cli import def _add_groups(app: typer.Typer -> None:, delivery.register(app observe.register(app people.register(app app.command((retrying.retry app.command((running.resume audit.register(app configure.register(app   def _add_groups( -> None:
     from engine.cli import (
         attest,
         comparing,

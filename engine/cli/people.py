@@ -31,7 +31,6 @@ def register(app: typer.Typer) -> None:
         approve,
         incidents,
         resolve,
-        retry,
         message,
         signal,
         instances,
@@ -85,16 +84,6 @@ def resolve(
     return _answer(project, run_id, "resolve", incident, variable, as_json)
 
 
-def retry(
-    task: Annotated[str, typer.Argument(help="Task id, or element id, of the incident.")],
-    project: ProjectFolder = HERE,
-    run_id: RunOption = None,
-    as_json: AsJson = False,
-) -> int:
-    """Try a task again that stands in an incident."""
-    return _answer(project, run_id, "resolve", task, None, as_json)
-
-
 def message(
     name: Annotated[str, typer.Argument(help="Name of the message, as its catch event has it.")],
     key: Annotated[str, typer.Option("--key", help="Correlation key, as text.")] = "",
@@ -109,7 +98,7 @@ def message(
     as_json: AsJson = False,
 ) -> int:
     """Publish a message to the instances of a run; without a time to live it is lost when nobody waits."""
-    body: dict[str, Any] = {"name": name, "key": key, "ttl_s": ttl, "by": _person()}  # Any: JSON
+    body: dict[str, Any] = {"name": name, "key": key, "ttl_s": ttl, "by": person()}  # Any: JSON
     body["variables"] = variables(variable or ())
     _send_to(project, run_id, "message", body, f"published {name}", as_json=as_json)
     return 0
@@ -125,7 +114,7 @@ def signal(
     as_json: AsJson = False,
 ) -> int:
     """Broadcast a signal to the instances of a run that wait for it at that moment."""
-    body: dict[str, Any] = {"name": name, "by": _person()}  # Any: JSON
+    body: dict[str, Any] = {"name": name, "by": person()}  # Any: JSON
     body["variables"] = variables(variable or ())
     _send_to(project, run_id, "signal", body, f"signal {name}", as_json=as_json)
     return 0
@@ -161,7 +150,7 @@ def stop(
         body: dict[str, Any] = {
             "force": force,
             "checkpoint": checkpoint,
-            "by": _person(),
+            "by": person(),
         }  # Any: JSON
         number = store.send_command(row.id, "stop", body, datetime.now(UTC))
     how = "ending what runs" if force else "stopping when what runs has finished"
@@ -289,7 +278,7 @@ def _answer(
         body: dict[str, Any] = {  # Any: JSON
             "element": f"{item.instance}/{item.key}",
             "variables": answers,
-            "by": _person(),
+            "by": person(),
         }
         number = store.send_command(run, kind, body, datetime.now(UTC))
     done = "completed" if kind == "approve" else "will try again"
@@ -407,7 +396,8 @@ def _told(opened: Open) -> str:
     return ", ".join(told)
 
 
-def _person() -> str:
+def person() -> str:
+    """Return who asks, as the operating system knows them."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):

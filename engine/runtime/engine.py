@@ -176,6 +176,10 @@ class Engine:
             "waves": list(plan.waves),
         }
 
+    def task_graph(self, feature: str) -> Variables:
+        """Return the task graph of `feature` as it is now. Raises UsageError, ContractError."""
+        return read_task_graph(self.project.root, feature, self.contracts())[0]
+
     def _merged(self, feature: str, graph: Variables) -> dict[str, dict[str, str]]:
         """Return the tasks that `run` would leave out; the vault and the store are read only."""
         if not self.has_store() or not (self.project.home / "vault.git").is_dir():

@@ -1,13 +1,11 @@
-"""The world of tasks: task graph, workspaces, workers, verification, quarantine.
+"""The world of tasks: workspaces, workers, verification, quarantine.
 
 A worker's own word changes no state: what it left in its workspace is taken through the vault and checked.
 """
 
 from __future__ import annotations
 
-import asyncio
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -18,13 +16,11 @@ from engine.plugins import call
 from engine.runtime.attempts import Attempts
 from engine.runtime.conductor import Clock
 from engine.runtime.coverage import Coverage
-from engine.runtime.earlier import merged_before
 from engine.runtime.failures import chance, kind_of
 from engine.runtime.forms import (
     body_of,
     called,
     captured,
-    contexts,
     declared_files,
     ended_tasks,
     launchers,
@@ -34,30 +30,25 @@ from engine.runtime.forms import (
     texts,
     without_nulls,
 )
-from engine.runtime.gates import needs
+from engine.runtime.planned import PlanWorld
 from engine.runtime.recorder import Recorder
 from engine.runtime.slots import Slots
-from engine.runtime.specs import definition_of, read_task_graph, without_tasks
 from engine.runtime.verifying import Verification
-from engine.runtime.world import GeneralWorld, Site
+from engine.runtime.world import Site
 from engine.store import Change, TaskChanged
 from engine.workers import SHELL, Assignment, WorkerSpec
 from engine.workspaces import Base, DeclaredFiles, Provenance, Repository, Snapshot, Workspace
 
 
-class TaskWorld(GeneralWorld):
+class TaskWorld(PlanWorld):
     """What carrying out the tasks of a feature needs, on a repository with an integration branch."""
 
     def __init__(
         self, site: Site, recorder: Recorder, clock: Clock, repository: Repository, base: Base
     ) -> None:
-        super().__init__(site, recorder, clock)
-        self._repository = repository
-        self._base = base
+        super().__init__(site, recorder, clock, repository, base)
         self._head = base.head
-        self._written: dict[str, str] = {}  # task: digest of its definition in the task graph
         self._workspaces: dict[str, Workspace] = {}
-        self._to_come: set[str] = set()  # planned, and without a workspace yet
         self._unused: dict[str, Workspace] = {}  # made by this engine, and given to no worker yet
         self._declared: dict[str, DeclaredFiles] = {}
         self._snapshots: dict[str, Snapshot] = {}
@@ -78,72 +69,7 @@ class TaskWorld(GeneralWorld):
             else:
                 self._remember(entry.task, snapshot_of(body), str(body.get("unfinished") or ""))
 
-    async def read_task_graph(self, *, anew: bool) -> Variables:
-        """Return the task graph without the tasks that an earlier run has merged; `anew` leaves none out."""
-        graph, _ = await asyncio.to_thread(
-            read_task_graph, self._site.root, self.feature, self._site.contracts
-        )
-        self._written = {str(task["id"]): definition_of(task) for task in contexts(graph["tasks"])}
-        merged = {} if anew else await self._in_thread(self._merged_before)
-        changes = [
-            TaskChanged(
-                task=task,
-                state="na",
-                body={"attempts": 0, "reason": f"merged by run {row[0]} as {row[1][:12]}"},
-            )
-            for task, row in merged.items()
-        ]
-        await self._recorder.commit((), changes)
-        return without_tasks(graph, merged.keys())
-
-    def _merged_before(self) -> dict[str, tuple[str, str]]:
-        return merged_before(
-            self._recorder.store,
-            self.feature,
-            self._written,
-            holds=lambda commit: self._repository.holds(commit, self._base.head),
-            but=self.run,
-        )
-
-    async def machine(self) -> Variables:
-        """Return limits of this machine and names that tables and policies need."""
-        pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        return {
-            "limits": {
-                "cpus": os.cpu_count() or 1,
-                "memory_gb": max(1, pages // 2**30),
-                "cap": self._site.settings.run.max_workers,
-            },
-            "worker_names": sorted({SHELL.name, *self._site.settings.workers}),
-            "waivers": await self._waivers(),
-        }
-
-    async def needed_plugins(self, tools: Sequence[str], workers: Sequence[str]) -> list[Json]:
-        """Return [{plugin, for, problem}] of the plugins that the tasks and the gates need; problem "" is none."""
-        site = self._site
-        return needs(tools, workers, site.settings, site.definitions, site.plugins)
-
-    async def announce_plan(self, waves: Sequence[Variables]) -> None:
-        """Make every planned task visible as pending; those already further on stay as they are."""
-        known = {row.task for row in self._recorder.store.tasks(self.run)}
-        changes: list[Change] = [
-            TaskChanged(
-                task=task["id"],
-                state="pending",
-                body={
-                    "wave": wave["number"],
-                    "level": task["level"],
-                    "title": task["title"],
-                    "attempts": 0,
-                    "definition": self._written.get(task["id"], ""),
-                },
-            )
-            for wave in waves
-            for task in contexts(wave["tasks"])
-            if task["id"] not in known
-        ]
-        self._to_come = {str(task["id"]) for wave in waves for task in contexts(wave["tasks"])}
-        await self._recorder.commit((), changes)
+        self._recall_failures()
 
     # ---- one task
 
@@ -187,6 +113,7 @@ class TaskWorld(GeneralWorld):
             "launchers": launchers(self._site.settings),
             "waivers": await self._waivers(),
             "jitter": chance(self.run, workspace.task, job.visit),
+            **(self._counts_before(workspace.task) if job.visit == 1 else {}),
         }
 
     async def run_worker(self, job: Job, task: Variables, selection: Variables) -> Variables:
@@ -442,10 +369,6 @@ class TaskWorld(GeneralWorld):
             self._paused[task] = snapshot
         elif not unfinished:
             self._paused.pop(task, None)
-
-    async def _waivers(self) -> list[Json]:
-        """Return the waivers that policies are shown, as they are now."""
-        return await self._in_thread(self._site.waivers.facts, self.feature)
 
     def _child_environment(self) -> Mapping[str, str]:
         return self._repository.child_environment()

@@ -55,7 +55,7 @@ class Step:
     """One thing that decided about the task: ledger number, kind, sentence, details."""
 
     seq: int
-    kind: str  #: path, decision, policy, worker, work, check, verdict, merge, failure, incident
+    kind: str  #: person, path, decision, policy, worker, work, check, verdict, merge, failure, incident
     text: str
     details: tuple[str, ...] = ()
     evidence: Mapping[str, Json] = field(
@@ -85,6 +85,7 @@ def explain_task(store: Store, run: str, task: str) -> Explanation:
         known = ", ".join(row.task for row in store.tasks(run)[:20])
         raise UsageError(f"run {run} has no task {task}", got=known or "no tasks yet")
     entries = list(store.entries(run))
+    told_by = [_person_step(entry) for entry in entries if _is_set_back(entry, task)]
     waves = {
         _parent(entry.instance)
         for entry in entries
@@ -101,7 +102,7 @@ def explain_task(store: Store, run: str, task: str) -> Explanation:
         if entry.type is EntryType.VERDICT_RECORDED
         and commits & set(_body(entry)["subject"]["sources"])
     }
-    steps: list[Step] = []
+    steps: list[Step] = told_by
     teller = _Teller(recorded_definitions(store, run))
     for entry in entries:
         if entry.type is EntryType.INSTANCE_TURN:
@@ -299,6 +300,26 @@ def _body_step(entry: Entry) -> Step:
             return Step(
                 seq=entry.seq, kind="merge", text=f"{entry.type}{commit}", details=tuple(reasons)
             )
+
+
+def _is_set_back(entry: Entry, task: str) -> bool:
+    body = _body(entry)
+    is_retry = entry.type is EntryType.COMMAND_RECEIVED and body.get("kind") == "retry"
+    return is_retry and task in body["body"]["tasks"]
+
+
+def _person_step(entry: Entry) -> Step:
+    """Return who set the task back after the run before, and why."""
+    asked = _body(entry)["body"]
+    how = "; failures are counted from zero" if asked["reset"] else ""
+    by = f"; done by {asked['worker']}" if asked["worker"] else ""
+    why = f": {asked['reason']}" if asked["reason"] else ""
+    return Step(
+        seq=entry.seq,
+        kind="person",
+        text=f"{asked['by']} set it back after run {asked['after']}{why}{how}{by}",
+        evidence=dict(asked),
+    )
 
 
 def _started_step(seq: int, body: Mapping[str, Any]) -> Step:

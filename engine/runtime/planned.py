@@ -1,0 +1,143 @@
+"""The world of the plan: the task graph of a feature, what of it is left to do, and what the machine can bear."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping, Sequence
+
+from engine.core.model import Json, Variables
+from engine.ledger import Draft, EntryType, note
+from engine.runtime.conductor import Clock
+from engine.runtime.earlier import merged_before
+from engine.runtime.forms import body_of, contexts
+from engine.runtime.gates import needs
+from engine.runtime.recorder import Recorder
+from engine.runtime.set_back import COMMAND as RETRY
+from engine.runtime.set_back import Aside, left_aside
+from engine.runtime.specs import definition_of, read_task_graph, without_tasks
+from engine.runtime.world import GeneralWorld, Site
+from engine.store import Change, TaskChanged
+from engine.workers import SHELL
+from engine.workspaces import Base, Repository
+
+
+class PlanWorld(GeneralWorld):
+    """What planning a feature needs, on a repository with an integration branch."""
+
+    def __init__(
+        self, site: Site, recorder: Recorder, clock: Clock, repository: Repository, base: Base
+    ) -> None:
+        super().__init__(site, recorder, clock)
+        self._repository = repository
+        self._base = base
+        self._to_come: set[str] = set()  # planned, and without a workspace yet
+        self._written: dict[str, str] = {}  # task: digest of its definition in the task graph
+        self._failures: dict[str, Json] = {}  # {task: {count, kinds} of the run before, counted on}
+
+    async def read_task_graph(self, *, anew: bool) -> Variables:
+        """Return the task graph without the tasks that an earlier run has merged, and without those that were left
+        aside when people set others back; `anew` leaves none out."""
+        graph, _ = await asyncio.to_thread(
+            read_task_graph, self._site.root, self.feature, self._site.contracts
+        )
+        self._written = {str(task["id"]): definition_of(task) for task in contexts(graph["tasks"])}
+        merged = {} if anew else await self._in_thread(self._merged_before)
+        changes = [
+            TaskChanged(
+                task=task,
+                state="na",
+                body={"attempts": 0, "reason": f"merged by run {row[0]} as {row[1][:12]}"},
+            )
+            for task, row in merged.items()
+        ]
+        left_over = [task for task in contexts(graph["tasks"]) if task["id"] not in merged]
+        aside = Aside() if anew else await self._in_thread(self._left_aside, left_over)
+        self._failures.update(aside.failures)
+        await self._recorder.commit(self._requests(aside), [*changes, *aside.changes()])
+        kept = without_tasks(graph, {*merged, *aside.names})
+        return aside.applied({**kept, "merged_before": len(merged)})
+
+    def _left_aside(self, tasks: Sequence[Variables]) -> Aside:
+        return left_aside(self._recorder.store, self.feature, self.run, tasks, self._written)
+
+    def _requests(self, aside: Aside) -> list[Draft]:
+        """Return the entries of what people asked for after the run before, unless they are there already."""
+        known = self._recorder.store.entries(self.run, types=(EntryType.COMMAND_RECEIVED,))
+        if any(body_of(entry.body).get("kind") == RETRY for entry in known):
+            return []
+        now = self._clock.now()
+        return [note(EntryType.COMMAND_RECEIVED, now, body) for body in aside.commands()]
+
+    def _merged_before(self) -> dict[str, tuple[str, str]]:
+        return merged_before(
+            self._recorder.store,
+            self.feature,
+            self._written,
+            holds=lambda commit: self._repository.holds(commit, self._base.head),
+            but=self.run,
+        )
+
+    async def machine(self) -> Variables:
+        """Return limits of this machine and names that tables and policies need."""
+        pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return {
+            "limits": {
+                "cpus": os.cpu_count() or 1,
+                "memory_gb": max(1, pages // 2**30),
+                "cap": self._site.settings.run.max_workers,
+            },
+            "worker_names": sorted({SHELL.name, *self._site.settings.workers}),
+            "waivers": await self._waivers(),
+        }
+
+    async def needed_plugins(self, tools: Sequence[str], workers: Sequence[str]) -> list[Json]:
+        """Return [{plugin, for, problem}] of the plugins that the tasks and the gates need; problem "" is none."""
+        site = self._site
+        return needs(tools, workers, site.settings, site.definitions, site.plugins)
+
+    async def announce_plan(self, waves: Sequence[Variables]) -> None:
+        """Make every planned task visible as pending; those already further on stay as they are."""
+        known = {row.task for row in self._recorder.store.tasks(self.run)}
+        changes: list[Change] = [
+            TaskChanged(
+                task=task["id"],
+                state="pending",
+                body={
+                    "wave": wave["number"],
+                    "level": task["level"],
+                    "title": task["title"],
+                    "attempts": 0,
+                    "definition": self._written.get(task["id"], ""),
+                    **self._failed_before(task["id"]),
+                },
+            )
+            for wave in waves
+            for task in contexts(wave["tasks"])
+            if task["id"] not in known
+        ]
+        self._to_come = {str(task["id"]) for wave in waves for task in contexts(wave["tasks"])}
+        await self._recorder.commit((), changes)
+
+    def _failed_before(self, task: str) -> dict[str, Json]:
+        found = self._failures.get(task)
+        return {"failures": found} if found else {}
+
+    # ---- steps of the layers above
+
+    def _recall_failures(self) -> None:
+        """After a kill: read back which failures of the run before are counted on."""
+        for row in self._recorder.store.tasks(self.run):
+            if row.body.get("failures") and row.state in {"pending", "running"}:
+                self._failures[row.task] = row.body["failures"]
+
+    def _counts_before(self, task: str) -> dict[str, Json]:
+        """Return {failure_count, kind_counts} that a task which was set back begins with."""
+        found = self._failures.get(task)
+        if not isinstance(found, Mapping):
+            return {}
+        return {"failure_count": found["count"], "kind_counts": found["kinds"]}
+
+    async def _waivers(self) -> list[Json]:
+        """Return the waivers that policies are shown, as they are now."""
+        return await self._in_thread(self._site.waivers.facts, self.feature)
