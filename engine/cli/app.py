@@ -50,6 +50,7 @@ def _base() -> typer.Typer:
     app.callback(invoke_without_command=True)(_top)
     for module in (delivery, observe, people):
         module.register(app)
+    app.command()(retrying.retry)
     app.command()(running.resume)
     for module in (audit, configure):
         module.register(app)
@@ -72,7 +73,7 @@ def _top(
         raise typer.Exit(2)
 
 
-from engine.cli import def _add_groups(app: typer.Typer -> None:, delivery.register(app observe.register(app people.register(app app.command((retrying.retry app.command((running.resume audit.register(app configure.register(app   def _add_groups( -> None:
+def _add_groups(app: typer.Typer) -> None:
     from engine.cli import (
         attest,
         comparing,
