@@ -65,17 +65,17 @@ findings contains {"code": "NO_VERIFICATION", "msg": sprintf("task %v names no v
 
 # METADATA
 # title: A plugin that a task or a gate needs has a mistake, or is not there
-findings contains {"code": "PLUGIN_BROKEN", "msg": sprintf("%v needs plugin %v: %v", [shapes.told(need, "for", "the run"), shapes.told(need, "plugin", "without a name"), shapes.told(need, "problem", "nothing is known about it")]), "path": "/plan/plugins"} if {
-	some need in shapes.items(input.plan.plugins)
+findings contains {"code": "PLUGIN_BROKEN", "msg": sprintf("%v needs plugin %v: %v", [data.shapes.told(need, "for", "the run"), data.shapes.told(need, "plugin", "without a name"), data.shapes.told(need, "problem", "nothing is known about it")]), "path": "/plan/plugins"} if {
+	some need in data.shapes.items(input.plan.plugins)
 	not need.problem == ""
 }
 
 # METADATA
 # title: A task has a size that one worker can carry out and one person can read
-findings contains {"code": "TASK_SIZE", "msg": sprintf("task %v is estimated at %v minutes; expected %v to %v (tasks.min_minutes, tasks.max_minutes)", [shapes.told(task, "id", "without an id"), minutes, bounds.min, bounds.max]), "path": sprintf("/waves/%d", [wave.number])} if {
+findings contains {"code": "TASK_SIZE", "msg": sprintf("task %v is estimated at %v minutes; expected %v to %v (tasks.min_minutes, tasks.max_minutes)", [data.shapes.told(task, "id", "without an id"), minutes, bounds.min, bounds.max]), "path": sprintf("/waves/%d", [wave.number])} if {
 	bounds := input.settings.task_minutes
-	some wave in shapes.items(input.waves)
-	some task in shapes.items(wave.tasks)
+	some wave in data.shapes.items(input.waves)
+	some task in data.shapes.items(wave.tasks)
 	minutes := task.estimate_minutes
 	minutes != null
 	not fits(minutes, bounds)
