@@ -10,5 +10,5 @@ from typing import Final
 
 #: `name version digest` of the shipped policies. When they have changed, `python -m benchmarks feature` says what to write
 INSPECTED: Final = frozenset(
-    {"regorus 0.13.0 e88f35a472a86be25b2d8f32ae8a10af00506d2c1314564d47ff309c132a466d"}
+    {"regorus 0.13.0 76383b22282f173bb3b12e2f1646046f34623b2895bc2708d122df3fb3e5aedd"}
 )
