@@ -10,7 +10,16 @@ import typer
 from typer.models import CommandInfo
 
 from engine import __version__
-from engine.cli import audit, configure, delivery, observe, people, retrying, running
+from engine.cli import (
+    audit,
+    configure,
+    delivery,
+    importing,
+    observe,
+    people,
+    retrying,
+    running,
+)
 
 
 def app_for(arguments: Sequence[str]) -> typer.Typer:
@@ -52,6 +61,7 @@ def _base() -> typer.Typer:
         module.register(app)
     app.command()(retrying.retry)
     app.command()(running.resume)
+    app.command("import")(importing.import_tasks)
     for module in (audit, configure):
         module.register(app)
     return app
