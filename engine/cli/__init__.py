@@ -26,6 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     looking through it took a tenth of a second of every command.
     """
     gc.set_threshold(COLLECT_AFTER, 20, 20)
+    os.environ.setdefault(
+        "PYDANTIC_DISABLE_PLUGINS", "__all__"
+    )  # else it looks through all packages
     given = list(sys.argv[1:] if arguments is None else arguments)
     code = _run(given)
     try:

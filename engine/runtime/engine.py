@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cached_property
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,11 @@ class Engine:
     def definitions(self) -> Definitions:
         """Return the project's definitions as they are now. Raises DefinitionError with every finding."""
         return Definitions.load(definition_files(self.bundle_root()))
+
+    @cached_property
+    def handlers(self) -> Handlers:
+        """Every installed job type. Raises DefinitionError when two packages declare the same."""
+        return load_handlers()
 
     def contracts(self) -> Contracts:
         return Contracts(folder("contracts"))
@@ -351,7 +357,7 @@ class Engine:
             store = self._writing_store(stack, create=False)
             lock = stack.enter_context(_locked(self.project.home, _lock_of(row)))
             definitions = recorded_definitions(store, row.id)
-            check_jobs(definitions, load_handlers(), delivers=False)
+            check_jobs(definitions, self.handlers, delivers=False)
             return self._carry_out(
                 store=store,
                 lock_fd=lock.fd,
@@ -383,7 +389,7 @@ class Engine:
             work=work,
             definitions=definitions,
             policies=policies,
-            handlers=load_handlers(),
+            handlers=self.handlers,
             contracts=self.contracts(),
             waivers=self.waivers(),
             **rest,
@@ -399,14 +405,13 @@ class Engine:
 
         A run that has begun goes on whatever lint has learnt since; the shipped bundle is linted by our own tests.
         """
-        handlers = load_handlers()
-        check_jobs(definitions, handlers, delivers=delivers)
+        check_jobs(definitions, self.handlers, delivers=delivers)
         if not delivers or self.settings.bundle is not None:
             from engine.runtime.linting import (
                 check_lint,  # a third of the start, and mostly not needed
             )
 
-            check_lint(definitions, handlers)
+            check_lint(definitions, self.handlers)
         return definitions
 
     def _completed_run(self, store: Store, feature: str, graph: str) -> str | None:
