@@ -31,6 +31,7 @@ from engine.ledger import EntryType
 from engine.policy import PolicySet, ServerSettings
 from engine.runtime.attesting import publish_missing
 from engine.runtime.carrying import Carrying, OnStart, Watch
+from engine.runtime.companions import write_companions
 from engine.runtime.conductor import Clock
 from engine.runtime.earlier import merged_before
 from engine.runtime.home import ignore
@@ -398,6 +399,9 @@ class Engine:
             ended = carrying.carry_out()
         report = report_of(store, run)
         write_report(self.project.home / "runs" / run, report)
+        row = store.run(run)
+        if row.process is None:
+            write_companions(self.project.home / "specs" / row.feature, store, run)
         return RunResult(run=run, status=work.status(ended), report=report, waiting=ended.waiting)
 
     def _fit(self, definitions: Definitions, *, delivers: bool) -> Definitions:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -139,6 +140,34 @@ def test_logs_are_those_of_the_task(ask: Ask, shop: Project) -> None:
     assert ask("logs", "price").code == 0
     unknown = ask("logs", "nobody")
     assert (unknown.code, unknown.out) == (2, "")
+
+
+def test_files_in_the_older_layout_are_views_of_the_ledger(shop: Project, ask: Ask) -> None:
+    folder = shop.root / ".engine" / "specs" / "shop"
+    run = ask("status", "--json").json["report"]["run"]
+    meta = json.loads((folder / ".meta.json").read_text("utf-8"))
+    assert (meta["run"], meta["status"]) == (run, "failed")
+    assigned = json.loads((folder / "worker-assignments.json").read_text("utf-8"))
+    tasks = {one["task"]: one for worker in assigned["workers"] for one in worker["tasks"]}
+    assert sorted(tasks) == ["debt", "price", "tax"]
+    assert tasks["price"]["level"] == 1
+    lines = (folder / "execution-log.jsonl").read_text("utf-8").splitlines()
+    log = [json.loads(line) for line in lines]
+    assert [line["seq"] for line in log] == sorted(line["seq"] for line in log)
+    assert [line["event"] for line in log if line.get("task") == "price"] == [
+        "task_claim",
+        "worker_start",
+        "worker_exit",
+        "commit",
+        "gate_run",
+    ]
+    (commit,) = (one for one in log if one["event"] == "commit" and one["task"] == "price")
+    assert commit["files"] == ["price.txt"]
+    assert (log[0]["event"], log[-1]["event"], log[-1]["status"]) == (
+        "run_started",
+        "run_finished",
+        "failed",
+    )
 
 
 def test_logs_of_a_worker_and_of_a_level(ask: Ask, shop: Project) -> None:
