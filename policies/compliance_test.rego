@@ -68,3 +68,5 @@ test_explained_results_and_proven_sources_are_complete if compliance.allow with 
 test_a_failed_task_needs_no_commit if {
 	compliance.allow with input as change("/tasks/0", {"task": "t", "state": "failed", "commit": null})
 }
+
+test_a_ledger_of_which_nothing_is_known_is_not_called_altered if codes(change("/audit", null)) == {"MISSING_FACT"}

@@ -33,10 +33,9 @@ findings contains {"code": "MISSING_FACT", "msg": sprintf("the files that the ta
 	some kind in {"create", "modify"} - known_files
 }
 
-known_files contains kind if {
-	some kind in ["create", "modify"]
-	is_array(input.task.files[kind])
-}
+known_files contains "create" if is_array(input.task.files.create)
+
+known_files contains "modify" if is_array(input.task.files.modify)
 
 # METADATA
 # title: Nobody can do the work
@@ -82,6 +81,7 @@ launcher := input.launchers[input.selection.plugin]
 
 # METADATA
 # title: The worker would reach more of the network than the project allows
+# description: By what the configuration says of it. The engine does not hold a process to that.
 findings contains {"code": "NETWORK", "msg": sprintf("worker %v has network %v, allowed is %v", [input.selection.plugin, launcher.network, ceiling]), "path": "/launchers"} if {
 	input.selection.kind == "worker"
 	not network_is_allowed

@@ -20,7 +20,7 @@ codes(input_) := {reason.code | some reason in launch.deny with input as input_}
 
 test_a_known_worker_on_plain_files_may_start if launch.allow with input as good
 
-test_an_empty_input_is_denied if not launch.allow with input as {}
+test_an_empty_input_is_denied if launch.allow == false with input as {}
 
 test_an_unknown_tool_is_denied if {
 	codes(json.patch(good, [{"op": "replace", "path": "/selection/kind", "value": "unknown"}])) == {"UNKNOWN_TOOL"}
@@ -109,4 +109,15 @@ test_a_waived_finding_is_said if {
 	launch.allow with input as asked
 	said := launch.waived with input as asked
 	{reason.waiver | some reason in said} == {"W-1"}
+}
+
+test_an_unknown_level_is_said if {
+	said := {reason.msg | some reason in launch.deny} with input as change("/settings/security/level", "none")
+	"the security level is not known" in said
+}
+
+test_what_a_task_reads_is_free if launch.allow with input as change("/task/files/read", ["CLAUDE.md", "../x"])
+
+test_a_plugin_of_a_worker_s_name_reaches_no_network if {
+	launch.allow with input as json.patch(level("standard", "none"), [{"op": "replace", "path": "/selection/kind", "value": "plugin"}])
 }

@@ -71,15 +71,15 @@ findings contains {"code": "TWO_OWNERS", "msg": sprintf("%v was changed by %s", 
 suspicious := [change |
 	input.settings.manifest.enforcement == "block"
 	some index, change in data.shapes.changed
-	not index in proper
+	not index in proper # for speed
 ]
 
-proper contains index if {
+proper contains index if { # for speed
 	some [index, task, path] in sole
 	[task, path] in declared
 }
 
-proper contains index if {
+proper contains index if { # for speed
 	some [index, task, path] in sole
 	some [owner, folder] in folders
 	startswith(path, folder)

@@ -66,3 +66,5 @@ test_where_the_manifest_does_not_block_nothing_is_found if {
 		])
 	}
 }
+
+test_a_file_in_the_folder_of_another_task_is_denied if codes(change("/candidate/changed/1/tasks", ["a"])) == {"NOT_DECLARED"}

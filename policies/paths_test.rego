@@ -59,3 +59,17 @@ test_instructions_are_found_by_name_and_place if {
 		count([1 | paths.is_read_by_agents(name)]) == 0
 	}
 }
+
+test_every_level_says_what_it_protects if {
+	count(paths.classes.minimal) == 0
+	count(paths.classes.standard) == 3
+	count(paths.classes.strict) == 4
+}
+
+test_the_look_at_all_names_finds_every_member if {
+	every _, names in members {
+		every name in names {
+			regex.match(paths.hints, lower(concat("\n", ["src/a.py", name, "src/b.py"])))
+		}
+	}
+}

@@ -81,8 +81,7 @@ findings contains {"code": "TASK_SIZE", "msg": sprintf("task %v is estimated at 
 	not fits(minutes, bounds)
 }
 
-fits(minutes, bounds) if {
-	is_number(minutes)
+fits(minutes, bounds) if { # only a number lies between two numbers
 	minutes >= bounds.min
 	minutes <= bounds.max
 }

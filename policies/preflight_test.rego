@@ -15,7 +15,7 @@ codes(input_) := {reason.code | some reason in preflight.deny with input as inpu
 
 test_a_plan_with_verified_tasks_may_start if preflight.allow with input as good
 
-test_an_empty_input_is_denied if not preflight.allow with input as {}
+test_an_empty_input_is_denied if preflight.allow == false with input as {}
 
 test_an_empty_plan_is_denied if codes(object.union(good, {"waves": []})) == {"EMPTY_PLAN"}
 
@@ -92,4 +92,22 @@ test_an_approval_may_be_waived if {
 	preflight.allow with input as asked
 	said := preflight.waived with input as asked
 	{reason.code | some reason in said} == {"NOT_APPROVED"}
+}
+
+test_every_missing_fact_is_named if {
+	every name in ["feature", "plan", "waves", "settings"] {
+		said := {reason.msg | some reason in preflight.deny} with input as object.remove(good, [name])
+		sprintf("the plan says nothing about %s", [name]) in said
+	}
+}
+
+test_waves_are_a_list if {
+	said := {reason.msg | some reason in preflight.deny} with input as json.patch(good, [{"op": "replace", "path": "/waves", "value": {"1": {"tasks": [task]}}}])
+	"the tasks of the waves are no lists" in said
+}
+
+test_waves_without_tasks_are_an_empty_plan if codes(object.union(good, {"waves": [{"number": 1, "tasks": []}]})) == {"EMPTY_PLAN"}
+
+test_nothing_merged_before_leaves_the_plan_empty if {
+	codes(object.union(good, {"plan": {"merged_before": 0}, "waves": []})) == {"EMPTY_PLAN"}
 }

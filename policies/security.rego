@@ -59,9 +59,9 @@ findings contains {"code": "DIFF_TOO_LARGE", "msg": "the difference was cut, so 
 # METADATA
 # title: A secret stands in the change
 findings contains {"code": "SECRET", "msg": sprintf("line %d of what is added looks like %s", [index + 1, kind]), "path": change.path} if {
-	regex.match(hints, everything)
+	regex.match(hints, everything) # for speed
 	some at, text in texts
-	regex.match(hints, text)
+	regex.match(hints, text) # for speed
 	change := changed[at]
 	some index, line in change.added_lines
 	some kind in secret_kinds(line)
@@ -73,7 +73,7 @@ hints := `\[redacted:|AKIA|ASIA|gh[pousr]_|PRIVATE KEY|xox[abprs]-|sk-|glpat-|np
 # METADATA
 # title: A secret stands in the name of a file
 findings contains {"code": "SECRET_NAME", "msg": sprintf("the name of a file looks like %s", [kind]), "path": "/candidate/changed"} if {
-	regex.match(hints, names)
+	regex.match(hints, names) # for speed
 	some change in changed
 	some kind in secret_kinds(change.path)
 }
@@ -108,7 +108,7 @@ detectors := {
 # METADATA
 # title: A protected file was changed
 findings contains {"code": "PROTECTED_PATH", "msg": sprintf("%s is protected (%s)", [change.path, class]), "path": change.path} if {
-	regex.match(data.paths.hints, lower(names))
+	regex.match(data.paths.hints, lower(names)) # for speed
 	some change in changed
 	some class in data.paths.protected(change.path, input.settings.security.level)
 }
@@ -130,9 +130,9 @@ findings contains {"code": "SYMLINK", "msg": sprintf("%s is a symbolic link", [c
 # title: Direction marks can hide what a line says
 findings contains {"code": "BIDI", "msg": sprintf("line %d of what is added holds direction marks", [index + 1]), "path": change.path} if {
 	not input.settings.security.level == "minimal"
-	regex.match("[\u202a-\u202e\u2066-\u2069]", everything)
+	regex.match("[\u202a-\u202e\u2066-\u2069]", everything) # for speed
 	some at, text in texts
-	regex.match("[\u202a-\u202e\u2066-\u2069]", text)
+	regex.match("[\u202a-\u202e\u2066-\u2069]", text) # for speed
 	change := changed[at]
 	some index, line in change.added_lines
 	regex.match("[\u202a-\u202e\u2066-\u2069]", line)
@@ -142,9 +142,9 @@ findings contains {"code": "BIDI", "msg": sprintf("line %d of what is added hold
 # title: Characters that nobody sees, in files that agents read as instructions
 findings contains {"code": "HIDDEN_TEXT", "msg": sprintf("line %d of what is added holds characters that are not shown", [index + 1]), "path": change.path} if {
 	not input.settings.security.level == "minimal"
-	regex.match(`[^\x00-\x7f]`, everything)
+	regex.match(`[^\x00-\x7f]`, everything) # for speed
 	some at, text in texts
-	regex.match(`[^\x00-\x7f]`, text)
+	regex.match(`[^\x00-\x7f]`, text) # for speed
 	change := changed[at]
 	data.paths.is_read_by_agents(change.path)
 	some index, line in change.added_lines
@@ -166,9 +166,9 @@ findings contains {"code": "NON_ASCII", "msg": sprintf("line %d of what is added
 # description: Editors and agents fetch what `$schema` names; the list of hosts is part of the bundle.
 findings contains {"code": "SCHEMA_HOST", "msg": sprintf("$schema names host %s", [host]), "path": change.path} if {
 	not input.settings.security.level == "minimal"
-	contains(everything, "$schema")
+	contains(everything, "$schema") # for speed
 	some at, text in texts
-	contains(text, "$schema")
+	contains(text, "$schema") # for speed
 	change := changed[at]
 	some line in change.added_lines
 	some found in regex.find_all_string_submatch_n(`\$schema["']?\s*[:=]\s*["']?[a-zA-Z]+://([^/"'\s]*)`, line, -1)

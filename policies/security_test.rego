@@ -15,7 +15,7 @@ codes(input_) := {reason.code | some reason in security.deny with input as input
 
 test_a_plain_change_is_free if security.allow with input as base
 
-test_an_empty_input_is_denied if not security.allow with input as {}
+test_an_empty_input_is_denied if security.allow == false with input as {}
 
 test_an_aws_key_is_found if codes(with_line(concat("", ["key = AKIA", "ABCDEFGHIJKLMNOP"]))) == {"SECRET"}
 
@@ -133,4 +133,64 @@ test_a_change_that_cannot_be_read_is_denied if {
 		"MISSING_FACT" in codes(with_change(key, null))
 	}
 	"MISSING_FACT" in codes({"settings": {"security": {"level": "standard"}}, "candidate": {"changed": ["x"]}})
+}
+
+test_changes_that_are_not_known_are_said if {
+	said := {reason.msg | some reason in security.deny} with input as {"settings": {"security": {"level": "standard"}}}
+	said == {"the changed files are not known"}
+}
+
+test_what_only_strict_denies_is_free_below_it if {
+	every level in ["minimal", "standard"] {
+		security.allow with input as json.patch(at_level(level, "a.py", "x"), [{"op": "replace", "path": "/candidate/patch_complete", "value": false}])
+		security.allow with input as json.patch(at_level(level, "a.py", "x"), [{"op": "replace", "path": "/candidate/changed/0/mode", "value": "120000"}])
+		security.allow with input as at_level(level, "a.md", "für")
+	}
+}
+
+test_what_is_free_at_minimal if {
+	every line in ["a\u202eb", "a\u200bb", `{"$schema": "https://evil.example/x.json"}`] {
+		security.allow with input as at_level("minimal", "a.md", line)
+	}
+}
+
+test_hidden_text_in_code_is_free if security.allow with input as at_level("standard", "a.py", "a\u200bb")
+
+# A file of three lines, of which the second is found; and a file beside it, in which nothing is.
+test_the_line_and_the_file_are_named if {
+	cases := {
+		"BIDI": ["standard", "a.md", "a\u202eb"],
+		"HIDDEN_TEXT": ["standard", "a.md", "a\u200bb"],
+		"NON_ASCII": ["strict", "a.md", "für"],
+		"SECRET": ["standard", "a.md", concat("", ["AKIA", "ABCDEFGHIJKLMNOP"])],
+	}
+	every code, given in cases {
+		[level, path, line] := given
+		asked := json.patch(at_level(level, path, "x"), [
+			{"op": "replace", "path": "/candidate/changed/0/added_lines", "value": ["x", line, "y"]},
+			{"op": "add", "path": "/candidate/changed/1", "value": {"path": "b.md", "kind": "created", "mode": "100644", "added_lines": ["z"]}},
+		])
+		said := {[reason.code, reason.path, substring(reason.msg, 0, 7)] | some reason in security.deny} with input as asked
+		said == {[code, "a.md", "line 2 "]}
+	}
+}
+
+test_a_name_that_only_begins_one_is_free if {
+	every name in ["L", "G", "PYTHON", "BASH"] {
+		found(name, "standard") == set()
+	}
+}
+
+test_a_waived_finding_is_said if {
+	waiver := {
+		"id": "W-1",
+		"scope": {"code": "PROTECTED_PATH", "feature": "shop", "task": null, "path": "AGENTS.md"},
+		"expires": "2026-01-08T00:00:00Z",
+		"request": {"by": "alice", "key": "1", "at": "2026-01-01T00:00:00Z"},
+		"approval": {"by": "bob", "key": "2", "at": "2026-01-01T00:00:00Z"},
+	}
+	asked := object.union(with_change("path", "AGENTS.md"), {"feature": "shop", "now": "2026-01-02T00:00:00Z", "waivers": [waiver]})
+	security.allow with input as asked
+	said := security.waived with input as asked
+	{[reason.code, reason.waiver] | some reason in said} == {["PROTECTED_PATH", "W-1"]}
 }
