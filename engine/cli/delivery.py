@@ -257,5 +257,24 @@ def _show_plan(plan: Any, *, as_json: bool) -> int:
     if plan["merged"]:
         ids = show.plain(" ".join(plan["merged"]))
         show.line(f"[green]merged already[/], and left out unless --new: {ids}")
+    for text in _workers(plan):
+        show.line(text)
     show.line("Nothing was done (dry run).")
     return 0
+
+
+def _workers(plan: Any) -> list[str]:  # Any: JSON of the plan
+    """Return how many workers would run, and what the advice is."""
+    told = []
+    if plan["workers"] is not None:
+        limits = plan["limits"]
+        told.append(
+            f"{plan['workers']} workers would run (widest wave {plan['widest']}, {limits['cpus']} processors, "
+            f"{limits['memory_gb']} GB, at most {limits['cap']}); --workers N asks for others"
+        )
+    if plan["advice"] is not None:
+        advice = plan["advice"]
+        told.append(
+            f"recommended for such a plan: {advice['workers']}, expected to be worth {advice['speedup']} times one"
+        )
+    return told

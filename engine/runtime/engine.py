@@ -34,6 +34,7 @@ from engine.runtime.carrying import Carrying, OnStart, Watch
 from engine.runtime.companions import write_companions
 from engine.runtime.conductor import Clock
 from engine.runtime.earlier import merged_before
+from engine.runtime.foresight import foresee, machine_limits
 from engine.runtime.home import ignore
 from engine.runtime.jobs import check_jobs
 from engine.runtime.older import refuse_forgotten_runs
@@ -162,12 +163,16 @@ class Engine:
     def plan(
         self, feature: str, mode: str | None = None, *, new: bool = False
     ) -> Mapping[str, Any]:
-        """Return {file, mode, task_count, widest, waves, merged} of a feature without doing anything.
+        """Return {file, mode, task_count, widest, waves, merged, workers, limits, advice} of a feature without doing anything.
 
         `merged`: {task: {run, commit}} of what is merged already and would be left out; with `new` nothing is.
         """
         graph, planned = self._planned(feature, mode)
-        return {**planned, "merged": {} if new else self._merged(feature, graph)}
+        foreseen = foresee(
+            planned, self.settings, self.definitions(), machine_limits(self.settings)
+        )
+        merged = {} if new else self._merged(feature, graph)
+        return {**planned, "merged": merged, **foreseen}
 
     def _planned(self, feature: str, mode: str | None = None) -> tuple[Variables, dict[str, Any]]:
         # Any: JSON of the plan

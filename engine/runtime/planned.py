@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Mapping, Sequence
 
 from engine.core.model import Json, Variables
 from engine.ledger import Draft, EntryType, note
 from engine.runtime.conductor import Clock
 from engine.runtime.earlier import merged_before
+from engine.runtime.foresight import machine_limits
 from engine.runtime.forms import body_of, contexts
 from engine.runtime.gates import needs
 from engine.runtime.recorder import Recorder
@@ -80,13 +80,8 @@ class PlanWorld(GeneralWorld):
 
     async def machine(self) -> Variables:
         """Return limits of this machine and names that tables and policies need."""
-        pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         return {
-            "limits": {
-                "cpus": os.cpu_count() or 1,
-                "memory_gb": max(1, pages // 2**30),
-                "cap": self._site.settings.run.max_workers,
-            },
+            "limits": machine_limits(self._site.settings),
             "worker_names": sorted({SHELL.name, *self._site.settings.workers}),
             "waivers": await self._waivers(),
         }

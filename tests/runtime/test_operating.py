@@ -50,6 +50,11 @@ def test_a_dry_run_tells_what_is_merged_already(ask: Ask) -> None:
     assert "merged already, and left out unless --new: price" in (
         ask("run", "--feature", "shop", "--dry-run").out
     )
+    assert plan["advice"] == {"workers": 2, "speedup": 1.8}
+    assert plan["workers"] in {1, 2}  # the machine's processors and memory
+    asked_for = ask("run", "--feature", "shop", "--dry-run", "--workers", "2").out
+    assert "2 workers would run (widest wave 2, " in asked_for
+    assert "recommended for such a plan: 2, expected to be worth 1.8 times one" in asked_for
     anew = ask("run", "--feature", "shop", "--dry-run", "--new", "--json").json
     assert anew["merged"] == {}
 
