@@ -74,7 +74,7 @@ def test_eval_as_json_keeps_every_digit(engine: Any, file: Any) -> None:
 
 def test_eval_explains_in_words_and_as_json(engine: Any) -> None:
     _, out, _ = engine("eval", RETRY, "--input", GIVEN, "--explain")
-    assert "row 10 matched: Everything a second attempt may cure" in out
+    assert "row 12 matched: Everything a second attempt may cure" in out
     _, out, _ = engine("eval", RETRY, "--input", GIVEN, "--explain", "--json")
     (record,) = json.loads(out)["decisions"]
     assert [rule["id"] for rule in record["rules"]] == ["retry_again"]
