@@ -10,5 +10,5 @@ from typing import Final
 
 #: `name version digest` of the shipped policies. When they have changed, `python -m benchmarks feature` says what to write
 INSPECTED: Final = frozenset(
-    {"regorus 0.13.0 76383b22282f173bb3b12e2f1646046f34623b2895bc2708d122df3fb3e5aedd"}
+    {"regorus 0.13.0 439f52d7f0c423a80968ac0009ab1f9f29cc87e61d7aba65f1a4710cfbeee213"}
 )
