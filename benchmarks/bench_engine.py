@@ -35,6 +35,7 @@ from engine.handlers import Activation, Handlers, Variables
 from engine.plugins import Plugins
 from engine.runtime.conductor import Clock, Conductor
 from engine.runtime.recorder import Recorder
+from engine.runtime.waivers import Waivers
 from engine.runtime.world import GeneralWorld, Site
 from engine.settings import Settings
 from engine.shipped import folder
@@ -142,8 +143,9 @@ class Bench:
             definitions=self.definitions,
             judge=never,
             lock_fd=None,
-            contracts=Contracts(folder("contracts")),
+            contracts=(contracts := Contracts(folder("contracts"))),
             plugins=Plugins(plugins={}),
+            waivers=Waivers(self.home, (), contracts),
         )
         world = GeneralWorld(site, recorder, self.clock)
         self.conductor = conductor = Conductor(
