@@ -30,6 +30,9 @@ class Database:
                 self._look()
             else:
                 self._writer = self._open_writer(pending)
+                pending.callback(
+                    self._driver.close_readers
+                )  # first: the writer is the last one out
             self._resources = pending.pop_all()
 
     def close(self) -> None:

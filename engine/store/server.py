@@ -62,8 +62,11 @@ class Server:
             self._writers = create_engine(url, poolclass=NullPool)
             self._readers = create_engine(url).execution_options(postgresql_readonly=True)
 
-    def close(self) -> None:
+    def close_readers(self) -> None:
         self._readers.dispose()
+
+    def close(self) -> None:
+        self.close_readers()
         self._writers.dispose()
 
     @contextmanager

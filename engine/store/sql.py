@@ -74,4 +74,7 @@ class Driver(Protocol):
     def snapshot(self) -> AbstractContextManager[Connection]:
         """A connection that only reads; all statements see the same committed state."""
 
+    def close_readers(self) -> None:
+        """Close the connections that are kept to read with."""
+
     def close(self) -> None: ...

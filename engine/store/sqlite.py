@@ -94,11 +94,14 @@ class SqliteFile:
         with self.translated():
             self._gate = None if read_only else _Gate(self.path)
 
-    def close(self) -> None:
+    def close_readers(self) -> None:
         with self._lock:
             idle, self._idle = self._idle, []
         for connection in idle:
             connection.close()
+
+    def close(self) -> None:
+        self.close_readers()
         if self._gate is not None:
             self._gate.close()
 

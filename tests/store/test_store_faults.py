@@ -43,6 +43,17 @@ def test_a_committed_entry_survives_power_loss_by_these_settings(path):
         assert writer.execute("PRAGMA trusted_schema").scalar() == 0
 
 
+def test_the_last_one_out_folds_the_log_into_the_file(path):
+    with Store.open(path) as store:
+        store.take_over("r1", at=AT)
+        assert verify_chain(store.lines("r1")) == store.head("r1")
+        assert path.with_name("engine.db-wal").exists()
+    assert sorted(file.name for file in path.parent.glob("engine.db*")) == [
+        "engine.db",
+        "engine.db.lock",
+    ]
+
+
 def test_readers_cannot_write(path):
     with Store.open(path) as store, pytest.raises(StoreError), store._database.reading() as reader:
         reader.execute("UPDATE run SET status = 'completed'")
