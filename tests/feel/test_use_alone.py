@@ -22,8 +22,8 @@ def imported_by(*modules: str) -> set[str]:
 @pytest.mark.parametrize(
     ("modules", "rooms", "libraries"),
     [
-        (["engine.feel"], {"errors", "feel"}, set()),
-        (["engine.decisions"], {"errors", "feel", "decisions"}, {"lxml"}),
+        (["engine.feel"], {"errors", "feel", "frozen"}, set()),
+        (["engine.decisions"], {"errors", "feel", "decisions", "frozen"}, {"lxml"}),
     ],
 )
 def test_importing_it_brings_nothing_else_of_the_engine(
