@@ -6,6 +6,7 @@ be imports otherwise. The installed program itself runs wherever a test starts `
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import subprocess
@@ -50,7 +51,7 @@ def _ask(asked: Mapping[str, object]) -> int | None:
 @cache
 def _forker() -> subprocess.Popen[str]:
     """Return the process that forks, started once; it ends when its standard input is closed, with this process."""
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-m", "tests.commands"],
         cwd=Path(__file__).parents[1],
         env={**nursery.ENVIRONMENT, "PATH": os.environ["PATH"]},
@@ -58,6 +59,12 @@ def _forker() -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         text=True,
     )
+    atexit.register(_end, process)
+    return process
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    process.communicate()  # closes its standard input and waits
 
 
 def _serve() -> None:

@@ -40,7 +40,7 @@ from engine.runtime.jobs import check_jobs
 from engine.runtime.older import refuse_forgotten_runs
 from engine.runtime.pending import Waiting
 from engine.runtime.proof import recorded_definitions
-from engine.runtime.publishing import publish_again
+from engine.runtime.publishing import base_branch, publish_again
 from engine.runtime.report import report_of, write_report
 from engine.runtime.specs import definition_of, find_task_graph, read_task_graph
 from engine.runtime.waivers import Waivers
@@ -254,12 +254,15 @@ class Engine:
             )
             with lock.alone() as alone:
                 notes = repository.recover_locks(None if alone else (feature, run))
+            base = repository.prepare(feature, run, self.settings.run.base_branch)
+            if unfinished:  # something else may be checked out by now
+                base = replace(base, branch=base_branch(store, run))
             work = FeatureWork(
                 feature=feature,
                 graph=graph,
                 settings=self.settings,
                 repository=repository,
-                base=repository.prepare(feature, run, self.settings.run.base_branch),
+                base=base,
                 anew=new,
             )
             if not known:  # else some of its tasks may be done

@@ -60,6 +60,13 @@ def publish_again(
     Exporter(folder, lambda after: store.lines(run, after=after))
 
 
+def base_branch(store: Store, run: str) -> str | None:
+    """Return the branch that `run` began on, as its first entry says; None for a detached HEAD."""
+    created: Any = body_of(next(store.entries(run, types=(EntryType.RUN_CREATED,))).body)
+    branch: str | None = created["base"]["branch"]
+    return branch
+
+
 def _base_of(store: Store, run: str, repository: Repository) -> Base | None:
     """Return where `run` started and what it built, as its first entry says; None when the vault lacks it."""
     created: Any = body_of(next(store.entries(run, types=(EntryType.RUN_CREATED,))).body)

@@ -103,6 +103,22 @@ def test_a_completed_run_may_move_the_base_branch_forward(
     assert project.git("status", "--porcelain") == ""
 
 
+def test_the_branch_that_moves_is_the_one_the_run_began_on_whatever_is_checked_out_later(
+    make_project: Callable[..., Project],
+) -> None:
+    project = make_project(configuration=PROMOTE)
+    before = project.branch("main")
+    project.write_graph([task("a", tags=["security"])])
+    assert project.engine("run", "--feature", "shop").code == 4
+    project.git("checkout", "-q", "-b", "elsewhere")
+    (waits,) = project.engine("tasks", "--json").json["tasks"]
+    project.engine("complete", waits["key"], "--var", "approved=true")
+
+    assert project.engine("run", "--feature", "shop").code == 0
+    assert project.branch("main") == project.branch("engine/shop")
+    assert project.branch("elsewhere") == before
+
+
 def test_a_dirty_tree_or_a_run_that_is_not_complete_moves_no_base_branch(
     make_project: Callable[..., Project],
 ) -> None:
