@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import random
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
+from engine.store import Run
 from tests.crash import nursery
 from tests.crash.judge import Tally, check_spoken, finish, is_over, runs
 from tests.crash.nursery import STUCK_S, Started
@@ -70,6 +72,15 @@ def _second(
         check_spoken(engine, tally, what)
     if FENCED in first.said():
         tally.counts["fenced"] += 1
-    epochs = [run.epoch for run in runs(root)]
-    if not without_lock and epochs not in ([], [1]):
+    found = runs(root)
+    epochs = [run.epoch for run in found]
+    if not without_lock and (set(epochs) - {1} or not _one_after_the_other(found)):
         tally.bad("wrong", f"{what}: two engines at work, epochs {epochs}: {second.said()}")
+
+
+def _one_after_the_other(found: Sequence[Run]) -> bool:
+    """Tell whether each run began after the one before had ended: who comes late to a run that failed begins the next."""
+    return all(
+        earlier.is_finished and later.created_at >= earlier.changed_at
+        for earlier, later in pairwise(found)
+    )
