@@ -233,10 +233,7 @@ def _spawn_in_session(
     argv: list[str], env: dict[str, str], actions: list[tuple[int, int, int]]
 ) -> None:
     """Start a process that is no `Popen`: it outlives us by design, so nothing is to wait for it."""
-    try:
-        os.posix_spawn(argv[0], argv, env, file_actions=actions, setsid=True)
-    except NotImplementedError:  # macOS before 10.15 has no setsid here: a group of its own must do
-        os.posix_spawn(argv[0], argv, env, file_actions=actions, setpgroup=0)
+    os.posix_spawn(argv[0], argv, env, file_actions=actions, setsid=True)
 
 
 def _may_have_zombies() -> bool:
