@@ -247,16 +247,8 @@ def test_what_a_killed_engine_did_not_come_to_is_attested_by_the_next_call(
 def rotated(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A run whose key was changed between its two merges; both public keys and checkpoints are beside it."""
     place = tmp_path_factory.mktemp("rotated")
-    project = Project(place / "p")
-    project.root.mkdir()
-    project.git("init", "-q", "-b", "main")
-    project.git(
-        *("-c", "user.name=T", "-c", "user.email=t@example.org"),
-        *("commit", "-q", "--allow-empty", "-m", "first"),
-    )
-    project.configure("")
-    project.write_graph([task("a"), task("b", dependencies=["a"], tags=["security"])])
-    assert project.engine("run", "--feature", "shop").code == 4  # waits for the review of b
+    tasks = [task("a"), task("b", dependencies=["a"], tags=["security"])]
+    project = carried_out(place / "p", "", tasks)  # waits for the review of b
     keep(project, place, "old")
     assert project.engine("ledger", "rotate-key").code == 0
     (waits,) = json.loads(project.engine("tasks", "--json").out)["tasks"]
@@ -288,10 +280,27 @@ def test_either_key_of_a_run_whose_key_was_changed_proves_every_merge(
     assert (code, capfd.readouterr().err) == (0, "")
 
 
-def test_a_change_of_the_key_that_the_old_key_did_not_sign_is_refused(
-    rotated: Project, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        pytest.param(
+            "FORGED", "a published change of the key is forged", id="signed by a stranger"
+        ),
+        pytest.param('["", 7]', "a published change of the key is forged", id="no note"),
+        pytest.param("{}", "a published file is damaged", id="no list"),
+        pytest.param("[", "a published file is damaged", id="torn"),
+        pytest.param("[]", "not signed by this key", id="left out"),
+        pytest.param("", "not signed by this key", id="empty"),
+        pytest.param(None, "not signed by this key", id="missing"),
+    ],
+)
+def test_who_trusts_the_old_key_believes_no_change_that_it_did_not_sign(
+    rotated: Project,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    content: str | None,
+    says: str,
 ) -> None:
-    """A stranger publishes their own change of the key; who trusts the old key must not believe it."""
     from engine.cli import _run
 
     rotated.git("clone", "-q", str(rotated.root), str(tmp_path / "clone"))
@@ -300,17 +309,21 @@ def test_a_change_of_the_key_that_the_old_key_did_not_sign_is_refused(
     (file,) = clone.root.glob("**/*.rotations.json")
     (told,) = json.loads(file.read_text())
     stranger = b64encode(SigningKey(b"s" * 32).public).decode()
-    file.write_text(json.dumps([told.replace(told.split("\n")[2], stranger)]))
+    forged = json.dumps([told.replace(told.split("\n")[2], stranger)])
+    if content is None:
+        file.unlink()
+    else:
+        file.write_text(forged if content == "FORGED" else content)
     clone.git(
         *("-c", "user.name=T", "-c", "user.email=t@example.org"),
-        *("commit", "-aqm", "forged"),
+        *("commit", "-aqm", "altered"),
     )
     clone.git("update-ref", "refs/remotes/origin/engine-attestations", "HEAD")
     key = str(rotated.root.parent / "old.pub")
     words = ("attest", "verify", "origin/engine/shop", "--repo", str(clone.root), "--key", key)
 
     assert _run(list(words)) == 5
-    assert "a published change of the key is forged" in capfd.readouterr().err
+    assert says in capfd.readouterr().err
 
 
 def test_a_branch_that_cannot_be_moved_is_said_and_the_run_stands(
