@@ -12,4 +12,6 @@ def missing(reason: str) -> NoReturn:
     """End a test for want of a program, a kernel or data: failed in CI, skipped elsewhere."""
     if os.environ.get("CI"):
         pytest.fail(reason)
-    pytest.skip(reason)
+    pytest.skip(
+        reason
+    )  # the one skip for what can be installed: a developer need not have it, CI fails above

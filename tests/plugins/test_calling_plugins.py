@@ -203,6 +203,7 @@ async def test_secrets_are_taken_out_of_answers(
     assert result.output == {"n": 1, "t": "[redacted:key]"}
 
 
+# the test itself looks for strays in /proc, which only Linux has; CI runs on Linux
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 async def test_what_a_plugin_forks_is_gone_after_the_call(
     make: Make, contracts: Contracts, tmp_path: Path

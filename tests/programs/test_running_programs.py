@@ -125,6 +125,7 @@ async def test_a_missing_folder_is_named(tmp_path: Path) -> None:
         pytest.param("sh -c 'while :; do sleep 60 & sleep 0.01; done' &", id="breeding"),
     ],
 )
+# a process that has left its group is found by its environment in /proc: a promise for Linux only; CI runs on Linux
 @pytest.mark.skipif(sys.platform != "linux", reason="without /proc only groups are known")
 async def test_what_a_program_leaves_behind_is_killed(left_behind: str, tmp_path: Path) -> None:
     before = {p.pid for p in processes()}
