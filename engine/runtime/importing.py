@@ -78,6 +78,8 @@ def read_lines(
     if refused:
         raise LinesRefused(file, refused)
     tasks: list[Any] = [_checked(task, verify) for task in output["tasks"]]
+    if not tasks:
+        raise LinesRefused(file, [(1, "", "expected a task on each line, but no line holds one")])
     graph: dict[str, Any] = {"feature": feature, "version": "1.0", "tasks": tasks}
     wrong = [*_findings(graph, _task_lines(text), contracts)]
     if wrong:

@@ -68,6 +68,8 @@ def test_older_lines_become_a_task_graph_that_runs(project: Project, asked: Aske
 @pytest.mark.parametrize(
     ("lines", "says"),
     [
+        pytest.param([], ["line 1 /: expected a task on each line"], id="empty"),
+        pytest.param(["# later"], ["line 1 /: expected a task on each line"], id="no task"),
         pytest.param(['{"id": "a"}', "oops"], ["line 2 /: expected one JSON object"], id="no JSON"),
         pytest.param(
             ['{"id": "a", "timeout": "soon"}', "", '{"id": "a b"}'],
