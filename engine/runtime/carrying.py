@@ -62,6 +62,7 @@ class Carrying:
         now = self.clock.now()
         if self.is_new:
             self._create(now)
+            self.work.prepare(self.run)
         else:
             refuse_older_database(self.store, self.run, self._folder)
             self.work.refuse_unknown_state(self.store, self.run)

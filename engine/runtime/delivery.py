@@ -433,7 +433,12 @@ class Delivery(TaskWorld):
         again, or tells why it cannot."""
         task = asyncio.create_task(self._publish(self._repository.publish))
         self._publishing.add(task)
-        task.add_done_callback(self._publishing.discard)
+        task.add_done_callback(self._follow)
+
+    def _follow(self, task: asyncio.Task[None]) -> None:
+        self._publishing.discard(task)
+        if not task.cancelled():
+            task.exception()  # taken note of, so that asyncio does not print it: `finish` meets it again
 
     async def _publish(self, move: Callable[[Base], Published]) -> None:
         """Move a branch of the user's repository forward by `move`, and record that it moved or why it did not."""

@@ -264,11 +264,8 @@ class Engine:
                 repository=repository,
                 base=base,
                 anew=new,
+                first=() if known else _first(plan),  # of later runs, some tasks may be done
             )
-            if not known:  # else some of its tasks may be done
-                repository.acquire_ahead(
-                    feature=feature, run=run, tasks=_first(plan), base_commit=work.base.head
-                )
             result = self._carry_out(
                 store=store,
                 lock_fd=lock.fd,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import field
 from typing import Protocol
 
@@ -36,6 +36,9 @@ class Work(Protocol):
     def variables(self, run: str) -> Variables:
         """Return what the root instance starts with."""
 
+    def prepare(self, run: str) -> None:
+        """Begin what `run`, which is ours now, will need first."""
+
     def world(self, site: Site, recorder: Recorder, clock: Clock) -> GeneralWorld: ...
     def recall(self, world: GeneralWorld) -> DeliveryWorld | None:
         """After a kill: let the world read back what it needs; return it as the world of a delivery, if it is one."""
@@ -57,6 +60,7 @@ class FeatureWork:
     repository: Repository
     base: Base
     anew: bool = False  #: tasks that an earlier run has merged are carried out again
+    first: Sequence[str] = ()  #: tasks that most likely begin: their workspaces are made ahead
     process: str = ROOT_PROCESS
 
     @property
@@ -82,6 +86,11 @@ class FeatureWork:
             "requested_anew": self.anew,
             "settings": policy_settings(self.settings),
         }
+
+    def prepare(self, run: str) -> None:
+        self.repository.acquire_ahead(
+            feature=self.feature, run=run, tasks=self.first, base_commit=self.base.head
+        )
 
     def world(self, site: Site, recorder: Recorder, clock: Clock) -> Delivery:
         return Delivery(site, recorder, clock, self.repository, self.base)
@@ -120,6 +129,9 @@ class ProcessWork:
 
     def variables(self, run: str) -> Variables:
         return self.given
+
+    def prepare(self, run: str) -> None:
+        return None
 
     def world(self, site: Site, recorder: Recorder, clock: Clock) -> GeneralWorld:
         return GeneralWorld(site, recorder, clock)

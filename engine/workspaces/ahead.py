@@ -66,8 +66,8 @@ class Ahead:
                     found = made if one == wanted else found
         return found
 
-    def close(self) -> None:
-        """Remove what nobody asked for."""
+    def close(self, *, remove: bool = True) -> None:
+        """Remove what nobody asked for, or leave it to the next engine of the run."""
         if self._threads is None:
             return
         with self._lock:
@@ -78,7 +78,8 @@ class Ahead:
                     EngineError, OSError
                 ):  # it holds no work; cleanup finds it
                     future.result()
-                    self._remove(wanted)
+                    if remove:
+                        self._remove(wanted)
         self._threads.shutdown(wait=True)
 
 

@@ -85,7 +85,10 @@ class Repository:
 
     def close(self) -> None:
         """Remove workspaces that nobody asked for, empty the trash and end the long-lived git reader."""
-        self._ahead.close()
+        self._end(is_ours=True)
+
+    def _end(self, *, is_ours: bool) -> None:
+        self._ahead.close(remove=is_ours)
         self._workshop.close()
         self._vault.close()
 
@@ -98,7 +101,7 @@ class Repository:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close()
+        self._end(is_ours=error is None)  # else the folders may be in use by who took the run over
 
     # ---- start and recovery
 

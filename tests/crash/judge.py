@@ -77,7 +77,7 @@ def judge(root: Path, shape: Shape, tally: Tally, what: str, engine: Started | N
         check_spoken(engine, tally, what)
     left = nursery.orphans()
     if left:
-        tally.bad("orphans", f"{what}: {len(left)} processes")
+        tally.bad("orphans", f"{what}: {left}")
     report = report_of(root)
     if report is None or report["status"] not in shape.status:
         state = report and report["status"]

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.crash import steps
@@ -57,6 +57,7 @@ class Started:
     errors: Path
     channel: socket.socket | None = None
     code: int | None = None
+    stopped: set[int] = field(default_factory=set)  #: by us, and not continued yet
 
     def has_ended(self) -> bool:
         """Tell whether the command has ended, whatever it left behind."""
@@ -89,8 +90,15 @@ class Started:
         )
 
     def signal(self, number: int, *, to_all: bool) -> None:
-        """Send a signal to the engine, or to it and all that it started."""
-        targets = [self.pid, *family(self.pid)] if to_all else [self.pid]
+        """Send a signal to the engine, or to it and all that it started.
+
+        What was stopped is continued even when its parent has ended since, and it is no descendant any more.
+        """
+        targets = {self.pid, *(family(self.pid) if to_all else ())}
+        if number == signal.SIGSTOP:
+            self.stopped |= targets
+        elif number == signal.SIGCONT:
+            targets, self.stopped = targets | self.stopped, set()
         for pid in targets:
             if pid == self.pid and self.code is not None:
                 continue
@@ -163,11 +171,13 @@ def family(pid: int) -> list[int]:
     return [child for child in _descendants(pid) if _is_alive(child)]
 
 
-def orphans(limit_s: float = ORPHANS_END_WITHIN_S) -> list[int]:
-    """Return what engines left running, after giving it `limit_s` to end; then kill it."""
+def orphans(limit_s: float = ORPHANS_END_WITHIN_S) -> list[str]:
+    """Return what engines left running (state and command), after giving it `limit_s` to end; then kill it."""
     deadline = time.monotonic() + limit_s
+    found = []
     while left := family(os.getpid()):
         if time.monotonic() > deadline:
+            found = [_shown(pid) for pid in left]
             for pid in left:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
@@ -175,7 +185,7 @@ def orphans(limit_s: float = ORPHANS_END_WITHIN_S) -> list[int]:
         reap()
         time.sleep(0.01)
     reap()
-    return left
+    return found
 
 
 def reap() -> None:
@@ -183,6 +193,15 @@ def reap() -> None:
     with contextlib.suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
+
+
+def _shown(pid: int) -> str:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0]
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
+    except OSError:
+        return f"{pid} (gone since)"
+    return f"{pid} {state} {words.decode('utf-8', 'replace')[:200]}"
 
 
 def _descendants(pid: int) -> Iterator[int]:

@@ -82,6 +82,13 @@ def test_nobody_is_at_work_on_a_folder_that_was_asked_for() -> None:
     assert steps == ["made", "asked"]
 
 
+def test_after_an_error_the_rest_is_left_to_the_next_engine() -> None:
+    desks = Desks()
+    desks.ahead.start([wanted("t1")])
+    desks.ahead.close(remove=False)
+    assert desks.removed == []
+
+
 def test_what_could_not_be_made_is_nobodys() -> None:
     desks = Desks(failing=["t1", "t2"])
     desks.ahead.start([wanted("t1"), wanted("t2")])
