@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 
 from tests.crash import nursery
+from tests.crash.project import warm_up
 
 
 def call(
@@ -69,6 +70,8 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 def _serve() -> None:
     nursery.prepare()
+    with tempfile.TemporaryDirectory() as folder:
+        warm_up(Path(folder).resolve() / "warm")
     for line in sys.stdin:
         asked = json.loads(line)
         started = nursery.start(

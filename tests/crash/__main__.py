@@ -13,6 +13,7 @@ import os
 import platform
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -22,7 +23,7 @@ from threading import Event
 from tests.crash import nursery, steps
 from tests.crash.campaigns import CAMPAIGNS, Campaign
 from tests.crash.judge import BAD, MEANING, Tally
-from tests.crash.project import Nest, git_version, is_root, nest
+from tests.crash.project import Nest, git_version, is_root, nest, warm_up
 
 SLOW_S = 8.0
 
@@ -34,6 +35,8 @@ def main(arguments: list[str] | None = None) -> int:
         print("this system does not announce system calls (Linux 5.5 or later)", file=sys.stderr)
         return 2
     nursery.prepare()
+    with tempfile.TemporaryDirectory(prefix="engine-chaos-") as folder:
+        warm_up(Path(folder).resolve() / "warm")
     given.stop = Event()
     for number in (signal.SIGINT, signal.SIGTERM):  # after this round, with the table so far
         signal.signal(number, lambda *_: given.stop.set())

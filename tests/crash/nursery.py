@@ -136,6 +136,27 @@ def start(
     return Started(pid=pid, output=output, errors=errors, channel=near)
 
 
+def carry_out(root: Path, *words: str) -> int:
+    """Carry out `engine WORDS` in this process, without a word; return its exit code."""
+    before, variables = Path.cwd(), dict(os.environ)
+    os.chdir(root)
+    _replace_variables({**ENVIRONMENT, "HOME": str(root.parent)})
+    try:
+        with (
+            open(os.devnull, "w", encoding="utf-8") as nowhere,
+            contextlib.redirect_stdout(nowhere),
+        ):
+            return _main(words)
+    finally:
+        os.chdir(before)
+        _replace_variables(variables)
+
+
+def _replace_variables(variables: Mapping[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(variables)
+
+
 def execute(root: Path, *words: str, variables: Mapping[str, str]) -> Started:
     """Start the installed command itself, in a fresh interpreter: for libraries that must be loaded before it."""
     output, errors = root.parent / "engine.out", root.parent / "engine.err"
@@ -243,8 +264,7 @@ def _become_engine(
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         os.chdir(root)
-        os.environ.clear()
-        os.environ.update({**ENVIRONMENT, "HOME": str(root.parent), **variables})
+        _replace_variables({**ENVIRONMENT, "HOME": str(root.parent), **variables})
         _redirect(output, errors)
         keep = -1 if channel is None else channel.fileno()
         for descriptor in map(int, os.listdir("/proc/self/fd")):

@@ -8,13 +8,14 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from engine.core.definitions import Definitions
 from tests.crash import nursery
 from tests.crash.nursery import ENVIRONMENT
 
@@ -95,6 +96,30 @@ def nest() -> Iterator[Nest]:
     """Give a nest in a temporary folder."""
     with tempfile.TemporaryDirectory(prefix="engine-chaos-", ignore_cleanup_errors=True) as folder:
         yield Nest(Path(folder).resolve())
+
+
+def warm_up(folder: Path) -> None:
+    """Carry the feature out once in this process, so that engines forked from it need not make again what each start
+    makes of the same bytes: the classes of values, and the shipped definitions."""
+    Definitions.load = _remembered(Definitions.load)  # type: ignore[method-assign]  # of this process and its forks
+    root = make_project(folder, SOUND)
+    for words in (RUN, ("status", "--json"), ("ledger", "verify")):
+        nursery.carry_out(root, *words)
+    nursery.orphans(limit_s=0)  # git's reader of objects
+    shutil.rmtree(folder)
+
+
+def _remembered(load: Callable[..., Definitions]) -> Callable[..., Definitions]:
+    """Return `load`, whose answer depends on the files alone, with a memory. A refusal is not kept."""
+    known: dict[object, Definitions] = {}
+
+    def remembered(files: Mapping[str, bytes], *, needs_policies: bool = True) -> Definitions:
+        key = (frozenset(files.items()), needs_policies)
+        if key not in known:
+            known[key] = load(files, needs_policies=needs_policies)
+        return known[key]
+
+    return remembered
 
 
 def make_project(folder: Path, shape: Shape) -> Path:

@@ -204,7 +204,7 @@ def _step(pid: int, number: int, arguments: list[int]) -> Step:
     column = _MACHINES[platform.machine()][0]
     call = _names(column)[number]
     if call in _BY_DESCRIPTOR:
-        paths = (_link(f"/proc/{pid}/fd/{arguments[0]}"),)
+        paths: tuple[str, ...] = (_link(f"/proc/{pid}/fd/{arguments[0]}"),)
     else:
         paths = tuple(
             _path(pid, None if folder is None else arguments[folder], arguments[at])
