@@ -91,15 +91,20 @@ class UserRepository:
         return self._git.run("cat-file", "commit", commit, at=self._place).text
 
     def receive(self, branch: str, source: Path, revision: str, commit: str) -> Published:
-        """Make or move `branch` to `commit`, fetched as `revision` from `source`; forward only, or say why not."""
+        """Make or move `branch` to `commit`, fetched as `revision` from `source`; forward only, or say why not.
+
+        Tried once more when nothing stands against it: a git that was killed alone (out of memory) says nothing of the branch.
+        """
         before = self.branch(branch)
         if before == commit:
             return Published(branch=branch, commit=commit, state="current")
         failure = self._move_branch(branch, source, revision, before, commit)
-        if failure is not None and self._remove_left_lock(branch):  # a git that was killed alone
+        if failure is not None and (
+            self._remove_left_lock(branch) or not self._why_refused(branch, before, commit)
+        ):
             failure = self._move_branch(branch, source, revision, before, commit)
         if failure is not None:
-            reason = self._why_refused(branch, before, commit, failure)
+            reason = self._why_refused(branch, before, commit) or failure.got
             return Published(branch=branch, commit=before, state="refused", reason=reason)
         return Published(branch=branch, commit=commit, state="moved")
 
@@ -242,7 +247,8 @@ class UserRepository:
         found = re.findall(r"worktree ([^\0]*)\0(?:[^\0]+\0)*?branch refs/heads/([^\0]*)\0", listed)
         return {branch: folder for folder, branch in found}
 
-    def _why_refused(self, branch: str, before: str | None, commit: str, error: GitError) -> str:
+    def _why_refused(self, branch: str, before: str | None, commit: str) -> str:
+        """Return what stands against moving `branch` from `before` to `commit`; "" when nothing does."""
         folder = self._checked_out().get(branch)
         if folder is not None:
             return f"branch {branch} is checked out in {folder}; switch to another branch there"
@@ -254,7 +260,7 @@ class UserRepository:
         lock = self._lock(branch)
         if lock.exists():
             return f"branch {branch} is locked by {lock}; when no git is at work there, remove that file and run again"
-        return error.got
+        return ""
 
     def _is_ancestor(self, commit: str, of: str) -> bool | None:
         """Whether `commit` is an ancestor of `of`, or None when one of them is not here."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from engine.errors import IntegrityError
-from engine.workspaces import Candidate, Published, Repository, user_repository
+from engine.errors import GitError, IntegrityError
+from engine.git import Git, Place
+from engine.workspaces import Candidate, Published, Repository, user_repository, vault
 from tests.workspaces.conftest import Desk, Project, provenance
 
 
@@ -117,6 +119,23 @@ class TestOlderCopy:
             pytest.raises(IntegrityError, match="the engine home is an older copy"),
         ):
             older.prepare("shop", "r1", None)
+
+
+@pytest.mark.parametrize(("times", "state"), [(1, "moved"), (2, "refused")])
+def test_a_git_that_is_killed_once_does_not_keep_the_branch_back(
+    desk: Desk, merged: Candidate, monkeypatch: pytest.MonkeyPatch, times: int, state: str
+) -> None:
+    killed: list[str] = []
+
+    def fetch(git: Git, target: Place, source: Path, specs: Sequence[str]) -> None:
+        if len(killed) < times:
+            killed.append("unpack-objects died of signal 9")
+            raise GitError("git fetch", got=killed[-1])
+        vault.fetch(git, target, source, specs)
+
+    monkeypatch.setattr(user_repository, "fetch", fetch)
+    published = desk.repository.publish(desk.base)
+    assert (published.state, published.reason) == (state, killed[-1] if times == 2 else "")
 
 
 class TestLocks:
