@@ -52,7 +52,7 @@ CAMPAIGNS: dict[str, Campaign] = {
     "takeovers": Campaign(
         play=takeover.take_overs,
         what="SIGSTOP, a second engine, SIGCONT: with the lock in place, or removed by somebody",
-        full=250,
+        full=450,  # in fewer than half of them the second engine comes in time to take over
         short=1,
     ),
     "disk": Campaign(
