@@ -31,7 +31,7 @@ async def notify(activation: Activation) -> Variables:
             name="outcome",
             help="How the run ended, as the diagram sees it.",
             required=True,
-            choices=("completed", "incomplete", "blocked"),
+            choices=("completed", "partial", "incomplete", "blocked"),
         ),
     ),
     gives=("report",),

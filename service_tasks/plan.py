@@ -13,7 +13,7 @@ handlers = Handlers()
 @handlers.job(
     "plan.build_waves",
     title="Build the plan",
-    needs=("mode", "requested_anew"),
+    needs=("mode", "requested_anew", "requested_level"),
     gives=("plan", "waves", "limits", "worker_names", "waivers"),
     delivers=True,
 )
@@ -22,9 +22,14 @@ async def build_waves(activation: Activation) -> Variables:
 
     What an earlier run of the feature has merged, and is on the branch still, is left out, unless `requested_anew`. So is,
     when people set back some of the tasks that the run before had put aside, the rest of them and what depends on it.
+    With `requested_level`, what stands above it is left for later. `plan` counts: `merged_before`, `left_aside` (left
+    out, and not merged), `left_for_later` (those of them that the level leaves out).
     """
-    anew = activation.job.variables.get("requested_anew") is True
-    graph = await activation.delivery.read_task_graph(anew=anew)
+    given = activation.job.variables
+    level = given.get("requested_level")
+    graph = await activation.delivery.read_task_graph(
+        anew=given.get("requested_anew") is True, level=level if isinstance(level, int) else None
+    )
     plan = build_plan(graph, activation.text("mode", "waves"))
     await activation.delivery.announce_plan(plan.waves)
     tools = sorted({task["tool"] for wave in plan.waves for task in wave["tasks"]})
@@ -38,6 +43,7 @@ async def build_waves(activation: Activation) -> Variables:
             "task_count": plan.task_count,
             "merged_before": graph.get("merged_before", 0),
             "left_aside": graph.get("left_aside", 0),
+            "left_for_later": graph.get("left_for_later", 0),
             "widest": plan.widest,
             "tools": tools,
             "plugins": await activation.delivery.needed_plugins(tools, workers),

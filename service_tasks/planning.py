@@ -2,7 +2,7 @@
 
 Invariants
 - The same graph and mode give the same plan. Order key inside a wave: (level, lane, depth, id).
-- A task stands in a later wave than everything it depends on.
+- A task stands in a later wave than everything it depends on, and on no lower level.
 - Tasks of one wave own disjoint files and hold no conflicting locks.
 - Mode `waves`: a level is complete before the next begins; edges inside a level become sub-waves.
   Mode `dag`: dependencies alone decide; what would conflict inside a wave moves to the next.
@@ -74,15 +74,7 @@ def build_plan(graph: Variables, mode: str) -> Plan:
     Raises TaskGraphError with every finding: duplicate ids, missing dependencies, cycles (with the cycle),
     levels that contradict dependencies, unsafe paths, one criterion twice, files owned twice inside one wave.
     """
-    given: Any = graph["tasks"]  # Any: JSON checked against contract task-graph.v1
-    tasks = [_normal(task) for task in given]
-    findings = [*_identity_findings(tasks), *_path_findings(tasks), *_criteria_findings(tasks)]
-    if not findings:
-        findings = _cycle_findings(tasks)
-    if not findings:
-        findings = _level_findings(tasks)
-    if findings:
-        raise TaskGraphError(findings)
+    tasks = _checked(graph)
     depths = _depths(tasks)
     waves = _waves(tasks, depths, mode)
     findings = _ownership_findings(waves, tasks)
@@ -96,6 +88,40 @@ def build_plan(graph: Variables, mode: str) -> Plan:
             for number, wave in enumerate(waves, 1)
         ),
     )
+
+
+def with_levels(graph: Variables) -> Variables:
+    """Return the graph with the level of every task, derived from the whole of it where none is written.
+
+    A part of a graph keeps its levels so, when what it depends on is taken away. Raises TaskGraphError as `build_plan`.
+    """
+    given: Any = graph["tasks"]  # Any: JSON checked against contract task-graph.v1
+    if all("level" in task for task in given):
+        return graph
+    levels = [task["level"] for task in _checked(graph)]
+    tasks = [{**task, "level": level} for task, level in zip(given, levels, strict=True)]
+    return {**graph, "tasks": tasks}
+
+
+def beyond(graph: Variables, level: int | None) -> dict[str, int]:
+    """Return {task: level} of the tasks of a graph with levels that stand above `level`; none without one."""
+    given: Any = graph["tasks"]  # Any: JSON checked against contract task-graph.v1
+    limit = 5 if level is None else level
+    return {task["id"]: task["level"] for task in given if task["level"] > limit}
+
+
+def _checked(graph: Variables) -> list[Task]:
+    """Return the tasks in the order of the graph, all with a level. Raises TaskGraphError."""
+    given: Any = graph["tasks"]  # Any: JSON checked against contract task-graph.v1
+    tasks = [_normal(task) for task in given]
+    findings = [*_identity_findings(tasks), *_path_findings(tasks), *_criteria_findings(tasks)]
+    if not findings:
+        findings = _cycle_findings(tasks)
+    if not findings:
+        findings = _level_findings(tasks)
+    if findings:
+        raise TaskGraphError(findings)
+    return tasks
 
 
 def _normal(task: Mapping[str, Any]) -> Task:

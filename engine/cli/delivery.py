@@ -11,6 +11,7 @@ import typer
 from engine.cli import interrupts, show
 from engine.cli.common import HERE, AsJson, ProjectFolder, open_engine
 from engine.cli.running import code_of, tell, watch
+from engine.errors import UsageError
 
 if TYPE_CHECKING:
     from engine.runtime.engine import Engine, RunResult
@@ -117,6 +118,19 @@ def run(
     max_task_minutes: Annotated[
         int | None, typer.Option(help="Greatest estimate of a task; 30 without.")
     ] = None,
+    level: Annotated[
+        str | None,
+        typer.Option(
+            help="Only up to this level: 1 to 5, or foundation, core, integration, testing, quality; what stands "
+            "above it is left for later."
+        ),
+    ] = None,
+    going_on: Annotated[
+        bool,
+        typer.Option(
+            "--continue", help="Go on with the unfinished run; start nothing when there is none."
+        ),
+    ] = False,
     new: Annotated[
         bool,
         typer.Option(
@@ -126,6 +140,8 @@ def run(
     as_json: AsJson = False,
 ) -> int:
     """Carry out a feature; goes on with its unfinished run if there is one."""
+    if going_on and new:
+        raise UsageError("--continue and --new", expected="one of the two", got="both")
     engine = open_engine(
         project,
         run__workers=workers,
@@ -134,8 +150,17 @@ def run(
         tasks__max_minutes=max_task_minutes,
     )
     if dry_run:
-        return _show_plan(engine.plan(feature, new=new), as_json=as_json)
-    result = _carry_out(engine, feature, as_json=as_json, new=new, timeout_s=timeout)
+        plan = engine.plan(feature, new=new, going_on=going_on, level=level)
+        return _show_plan(plan, as_json=as_json)
+    result = _carry_out(
+        engine,
+        feature,
+        as_json=as_json,
+        new=new,
+        going_on=going_on,
+        level=level,
+        timeout_s=timeout,
+    )
     return tell(result, as_json=as_json)
 
 
@@ -215,11 +240,15 @@ def _carry_out(
     *,
     as_json: bool,
     new: bool = False,
+    going_on: bool = False,
+    level: str | None = None,
     timeout_s: int | None = None,
 ) -> RunResult:
     return engine.run_feature(
         feature,
         new=new,
+        going_on=going_on,
+        level=level,
         timeout_s=timeout_s,
         watch=watch(as_json=as_json),
         on_start=interrupts.install,
@@ -254,6 +283,9 @@ def _show_plan(plan: Any, *, as_json: bool) -> int:
             for wave in plan["waves"]
         ],
     )
+    if plan["later"]:
+        ids = show.plain(" ".join(plan["later"]))
+        show.line(f"[cyan]left for later[/], above level {plan['level']}: {ids}")
     if plan["merged"]:
         ids = show.plain(" ".join(plan["merged"]))
         show.line(f"[green]merged already[/], and left out unless --new: {ids}")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from engine.runtime.engine import RunResult
     from engine.runtime.pending import Waiting
 
-EXIT = {"completed": 0, "failed": 1, "blocked": 1, "stopped": 1, "waiting": 4}
+EXIT = {"completed": 0, "partial": 0, "failed": 1, "blocked": 1, "stopped": 1, "waiting": 4}
 
 Timeout = Annotated[
     int | None, typer.Option(help="Stop after so many seconds; `engine resume` goes on.")
@@ -101,6 +101,11 @@ def tell(result: RunResult, *, as_json: bool) -> int:
                 else "Nothing was left to do. `--new` starts another run."
             )
         _tell_unpublished(result)
+        if result.status == "partial":
+            show.line(
+                "What stands above the level is left for later; go on with: "
+                f"engine run --feature {show.plain(result.report['feature'])}"
+            )
         if result.status == "stopped":
             show.line(f"paused: workspaces are kept; go on with: engine resume {result.run}")
         _tell_waiting(result)

@@ -26,6 +26,7 @@ _COLOURS = {
     "running": "yellow",
     "pending": "dim",
     "completed": "green",
+    "partial": "cyan",
     "ok": "green",
     "pass": "green",
     "na": "dim",

@@ -157,7 +157,7 @@ class Carrying:
     async def _record_end(self, recorder: Recorder, ended: Ended, paused: Variables) -> None:
         status = self.work.status(ended)
         now = self.clock.now()
-        over = status in {"completed", "failed", "blocked"}
+        over = status in {"completed", "partial", "failed", "blocked"}
         body: dict[str, Json] = {
             "status": status,
             "code": ended.code,

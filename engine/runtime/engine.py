@@ -27,10 +27,10 @@ from engine.core.reach import reach
 from engine.errors import EngineError, UsageError
 from engine.frozen import dataclass
 from engine.handlers import Handlers
-from engine.ledger import EntryType
 from engine.policy import PolicySet, ServerSettings
 from engine.runtime.attesting import publish_missing
 from engine.runtime.carrying import Carrying, OnStart, Watch
+from engine.runtime.chosen import has_done, level_of_run, nothing_unfinished, to_go_on
 from engine.runtime.companions import write_companions
 from engine.runtime.conductor import Clock
 from engine.runtime.earlier import merged_before
@@ -42,7 +42,13 @@ from engine.runtime.pending import Waiting
 from engine.runtime.proof import recorded_definitions
 from engine.runtime.publishing import base_branch, publish_again
 from engine.runtime.report import report_of, write_report
-from engine.runtime.specs import definition_of, find_task_graph, read_task_graph
+from engine.runtime.specs import (
+    definition_of,
+    find_task_graph,
+    level_of,
+    read_task_graph,
+    without_tasks,
+)
 from engine.runtime.waivers import Waivers
 from engine.runtime.work import FeatureWork, ProcessWork, Work
 from engine.settings import Project, Settings, load_project
@@ -59,7 +65,7 @@ class RunResult:
     """How a call ended: report (contract run-report.v1, or process-run.v1) and what people must do."""
 
     run: str
-    status: str  #: completed, failed, blocked, waiting or stopped
+    status: str  #: completed, partial, failed, blocked, waiting or stopped
     report: Mapping[str, Any]
     waiting: tuple[Waiting, ...] = ()
     is_old: bool = False  #: nothing was left to do; this is the run that had done it
@@ -161,31 +167,57 @@ class Engine:
     # ---- the main job
 
     def plan(
-        self, feature: str, mode: str | None = None, *, new: bool = False
+        self,
+        feature: str,
+        mode: str | None = None,
+        *,
+        new: bool = False,
+        going_on: bool = False,
+        level: str | None = None,
     ) -> Mapping[str, Any]:
-        """Return {file, mode, task_count, widest, waves, merged, workers, limits, advice} of a feature without doing anything.
+        """Return {file, mode, task_count, widest, waves, level, later, merged, workers, limits, advice} of a feature
+        without doing anything; the other arguments are those of `run_feature`.
 
-        `merged`: {task: {run, commit}} of what is merged already and would be left out; with `new` nothing is.
+        `later`: {task: level} of what stands above `level` and is left for later. `merged`: {task: {run, commit}} of what is
+        merged already and would be left out; with `new` nothing is.
         """
-        graph, planned = self._planned(feature, mode)
+        graph, planned = self._planned(feature, mode, level)
+        if going_on and not self.has_store():
+            raise nothing_unfinished(feature)
+        if self.has_store() and not new:
+            with self.store() as store:
+                run = to_go_on(store, feature, level=planned["level"], must=going_on)
+                begun = level_of_run(store, run) if run else None
+            if begun != planned["level"] and begun is not None:
+                graph, planned = self._planned(feature, mode, str(begun))
         foreseen = foresee(
             planned, self.settings, self.definitions(), machine_limits(self.settings)
         )
         merged = {} if new else self._merged(feature, graph)
         return {**planned, "merged": merged, **foreseen}
 
-    def _planned(self, feature: str, mode: str | None = None) -> tuple[Variables, dict[str, Any]]:
+    def _planned(
+        self, feature: str, mode: str | None = None, level: str | None = None
+    ) -> tuple[Variables, dict[str, Any]]:
         # Any: JSON of the plan
-        from service_tasks.planning import build_plan
+        from service_tasks.planning import beyond, build_plan, with_levels
 
         graph, path = read_task_graph(self.project.root, feature, self.contracts())
-        plan = build_plan(graph, mode or self.settings.run.mode or "waves")
+        mode = mode or self.settings.run.mode or "waves"
+        plan = build_plan(graph, mode)
+        levelled = with_levels(graph)
+        limit = None if level is None else level_of(levelled, level)
+        later = beyond(levelled, limit)
+        if later:
+            plan = build_plan(without_tasks(levelled, later), mode)
         return graph, {
             "file": str(path),
             "mode": plan.mode,
             "task_count": plan.task_count,
             "widest": plan.widest,
             "waves": list(plan.waves),
+            "level": limit,
+            "later": later,
         }
 
     def task_graph(self, feature: str) -> Variables:
@@ -216,29 +248,37 @@ class Engine:
         feature: str,
         *,
         new: bool = False,
+        going_on: bool = False,
+        level: str | None = None,
         timeout_s: float | None = None,
         watch: Watch | None = None,
         on_start: OnStart | None = None,
     ) -> RunResult:
         """Carry out `feature`: resume its unfinished run, or start one. Blocks until it ended or waits for people.
 
-        An unfinished run goes on under the definitions it began with. Everything that can be wrong with the input
+        `going_on`: only resume. `level`, number or name: what stands above it is left for later. An unfinished run goes on under the definitions it began with. Everything that can be wrong with the input
         is checked before anything is written.
         """
         graph = _file_digest(find_task_graph(self.project.root, feature))
-        _, plan = self._planned(feature)
+        _, plan = self._planned(feature, level=level)
+        if going_on and not self.has_store():
+            raise nothing_unfinished(feature)
         fresh = None if self.has_store() else self._fit(self.definitions(), delivers=True)
         with ExitStack() as stack:
             store = self._writing_store(stack, create=True)
             lock = stack.enter_context(_locked(self.project.home, f"feature-{feature}"))
             known = sum(row.feature == feature for row in store.runs())
-            unfinished = None if new else store.unfinished_run(feature)
-            done = None if new or unfinished else self._completed_run(store, feature, graph)
+            wanted: int | None = plan["level"]
+            unfinished = None
+            done = None
+            if not new:
+                unfinished = to_go_on(store, feature, level=wanted, must=going_on)
+                done = None if unfinished else has_done(store, feature, graph=graph, level=wanted)
             if done is not None:
                 self._publish_late(store, done, lock.fd)
                 return RunResult(
                     run=done,
-                    status="completed",
+                    status=store.run(done).status,
                     report=report_of(store, done),
                     is_old=True,
                     notice=self._attested_late(store, feature, lock.fd),
@@ -264,6 +304,7 @@ class Engine:
                 repository=repository,
                 base=base,
                 anew=new,
+                level=level_of_run(store, unfinished) if unfinished else wanted,
                 first=() if known else _first(plan),  # of later runs, some tasks may be done
             )
             result = self._carry_out(
@@ -422,17 +463,6 @@ class Engine:
 
             check_lint(definitions, self.handlers)
         return definitions
-
-    def _completed_run(self, store: Store, feature: str, graph: str) -> str | None:
-        """Return the newest run of `feature` when it completed this very task graph: then nothing is left to do."""
-        runs = [row for row in store.runs() if row.feature == feature]
-        if not runs:
-            return None
-        newest = max(runs, key=lambda row: (row.created_at, row.id))
-        if newest.status != "completed":
-            return None
-        created = next(store.entries(newest.id, types=(EntryType.RUN_CREATED,)))
-        return newest.id if (created.body or {}).get("graph") == graph else None
 
     def policies(self, definitions: Definitions) -> PolicySet:
         """Return the policies of `definitions` on the configured back end. Raises DefinitionError, EnvironmentFailure."""

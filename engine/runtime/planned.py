@@ -20,6 +20,7 @@ from engine.runtime.world import GeneralWorld, Site
 from engine.store import Change, TaskChanged
 from engine.workers import SHELL
 from engine.workspaces import Base, Repository
+from service_tasks.planning import beyond, with_levels
 
 
 class PlanWorld(GeneralWorld):
@@ -35,13 +36,15 @@ class PlanWorld(GeneralWorld):
         self._written: dict[str, str] = {}  # task: digest of its definition in the task graph
         self._failures: dict[str, Json] = {}  # {task: {count, kinds} of the run before, counted on}
 
-    async def read_task_graph(self, *, anew: bool) -> Variables:
+    async def read_task_graph(self, *, anew: bool, level: int | None = None) -> Variables:
         """Return the task graph without the tasks that an earlier run has merged, and without those that were left
-        aside when people set others back; `anew` leaves none out."""
-        graph, _ = await asyncio.to_thread(
+        aside when people set others back; `anew` leaves none out. What stands above `level` is left for later. Levels
+        are those of the whole graph."""
+        read, _ = await asyncio.to_thread(
             read_task_graph, self._site.root, self.feature, self._site.contracts
         )
-        self._written = {str(task["id"]): definition_of(task) for task in contexts(graph["tasks"])}
+        self._written = {str(task["id"]): definition_of(task) for task in contexts(read["tasks"])}
+        graph = with_levels(read)
         merged = {} if anew else await self._in_thread(self._merged_before)
         changes = [
             TaskChanged(
@@ -51,12 +54,21 @@ class PlanWorld(GeneralWorld):
             )
             for task, row in merged.items()
         ]
-        left_over = [task for task in contexts(graph["tasks"]) if task["id"] not in merged]
+        above = beyond(graph, level)
+        later = {task: above[task] for task in above if task not in merged}
+        changes += [_later(task, stands, level) for task, stands in later.items()]
+        left_out = {*merged, *later}
+        left_over = [task for task in contexts(graph["tasks"]) if task["id"] not in left_out]
         aside = Aside() if anew else await self._in_thread(self._left_aside, left_over)
         self._failures.update(aside.failures)
         await self._recorder.commit(self._requests(aside), [*changes, *aside.changes()])
-        kept = without_tasks(graph, {*merged, *aside.names})
-        return aside.applied({**kept, "merged_before": len(merged)})
+        kept = without_tasks(graph, {*left_out, *aside.names})
+        return {
+            **aside.applied(kept),
+            "merged_before": len(merged),
+            "left_aside": len(aside.names) + len(later),
+            "left_for_later": len(later),
+        }
 
     def _left_aside(self, tasks: Sequence[Variables]) -> Aside:
         return left_aside(self._recorder.store, self.feature, self.run, tasks, self._written)
@@ -136,3 +148,10 @@ class PlanWorld(GeneralWorld):
     async def _waivers(self) -> list[Json]:
         """Return the waivers that policies are shown, as they are now."""
         return await self._in_thread(self._site.waivers.facts, self.feature)
+
+
+def _later(task: str, stands: int, level: int | None) -> TaskChanged:
+    reason = f"left for later: it is on level {stands}, and --level {level} was asked for"
+    return TaskChanged(
+        task=task, state="na", body={"attempts": 0, "level": stands, "reason": reason}
+    )

@@ -91,12 +91,12 @@ class Aside:
         ]
 
     def applied(self, graph: Variables) -> Variables:
-        """Return the graph with the tools that people chose, and `left_aside`, the number of tasks left out for them."""
+        """Return the graph with the tools that people chose."""
         tasks = [
             {**task, "tool": self.tools[task["id"]]} if task["id"] in self.tools else task
             for task in contexts(graph["tasks"])
         ]
-        return {**graph, "tasks": tasks, "left_aside": len(self.names)}
+        return {**graph, "tasks": tasks}
 
 
 def set_back(

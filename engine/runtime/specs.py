@@ -15,6 +15,7 @@ from engine.errors import ContractError, UsageError
 from engine.ledger.canonical import encode
 
 _FOLDERS = (".engine/specs", ".gsd/specs")
+LEVELS = ("foundation", "core", "integration", "testing", "quality")  #: of tasks, from 1 up
 _LIMIT_BYTES = 32 * 1024 * 1024
 
 
@@ -85,14 +86,39 @@ def definition_of(task: Variables) -> str:
     return f"sha256:{hashlib.sha256(encode(task)).hexdigest()}"
 
 
+def level_of(graph: Variables, wanted: str) -> int:
+    """Return the level that `wanted` means: its number, its usual name, or its name in `graph`. Raises UsageError."""
+    named: Any = graph.get("levels") or {}  # Any: JSON checked against the contract
+    names = {name: number for number, name in enumerate(LEVELS, 1)}
+    names |= {str(number): number for number in names.values()}
+    names |= {str(one["name"]).casefold(): int(key) for key, one in named.items() if "name" in one}
+    found = names.get(wanted.strip().casefold())
+    if found is None:
+        own = sorted({str(one["name"]) for one in named.values() if "name" in one} - {*LEVELS})
+        raise UsageError(
+            "--level",
+            expected=f"a number from 1 to 5, or {', '.join([*LEVELS, *own])}",
+            got=wanted or "nothing",
+        )
+    listed: Any = graph["tasks"]  # Any: as above
+    lowest = min(task["level"] for task in listed)
+    if found < lowest:
+        raise UsageError(
+            "--level",
+            expected=f"{lowest} or more, for the task graph has no task on a lower level",
+            got=wanted,
+        )
+    return found
+
+
 def without_tasks(graph: Variables, left_out: Collection[str]) -> Variables:
-    """Return a task graph without some tasks, and `merged_before`, their number; no task depends on them then."""
+    """Return a task graph without some tasks; no task depends on them then."""
     listed: Any = graph["tasks"]  # Any: checked against the contract
     kept = [dict(task) for task in listed if task["id"] not in left_out]
     for task in kept:
         if "dependencies" in task:
             task["dependencies"] = [name for name in task["dependencies"] if name not in left_out]
-    return {**graph, "tasks": kept, "merged_before": len(left_out)}
+    return {**graph, "tasks": kept}
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -47,7 +47,7 @@ class Work(Protocol):
         """Raise IntegrityError when what the run works on knows more than its ledger does."""
 
     def status(self, ended: Ended) -> str:
-        """Return the run's status: completed, failed, blocked, waiting or stopped."""
+        """Return the run's status: completed, partial, failed, blocked, waiting or stopped."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +60,7 @@ class FeatureWork:
     repository: Repository
     base: Base
     anew: bool = False  #: tasks that an earlier run has merged are carried out again
+    level: int | None = None  #: tasks above it are left for later
     first: Sequence[str] = ()  #: tasks that most likely begin: their workspaces are made ahead
     process: str = ROOT_PROCESS
 
@@ -74,6 +75,7 @@ class FeatureWork:
             "ref": base.ref,
             "integration_branch": base.integration_branch,
             "graph": self.graph,
+            **({} if self.level is None else {"level": self.level}),
         }
 
     def variables(self, run: str) -> Variables:
@@ -84,6 +86,7 @@ class FeatureWork:
             "requested_mode": chosen.mode,
             "requested_workers": chosen.workers,
             "requested_anew": self.anew,
+            "requested_level": self.level,
             "settings": policy_settings(self.settings),
         }
 
@@ -109,7 +112,7 @@ class FeatureWork:
             return _plain_status(ended)
         report = ended.variables.get("report")
         outcome = report.get("outcome") if isinstance(report, Mapping) else "completed"
-        return {"completed": "completed", "blocked": "blocked"}.get(str(outcome), "failed")
+        return str(outcome) if outcome in {"completed", "partial", "blocked"} else "failed"
 
 
 @dataclass(frozen=True, kw_only=True)

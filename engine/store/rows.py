@@ -10,7 +10,7 @@ from engine.core.model import Json
 from engine.errors import StoreError
 from engine.frozen import dataclass
 
-FINISHED: Final = ("completed", "failed", "blocked")
+FINISHED: Final = ("completed", "partial", "failed", "blocked")
 PROCESS_PREFIX: Final = (
     "process:"  #: what runs without a feature are filed under, before the process id
 )

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service_tasks.planning import TaskGraphError, build_plan
+from service_tasks.planning import TaskGraphError, beyond, build_plan, with_levels
 
 
 def graph(*tasks: dict[str, Any]) -> dict[str, Any]:
@@ -183,3 +183,40 @@ def test_laws_of_a_plan(given_graph: dict[str, Any], mode: str) -> None:
                 assert not set(other["locks"]["writes"]) & set(one["locks"]["reads"])
     again = build_plan({**given_graph, "tasks": list(reversed(given_graph["tasks"]))}, mode)
     assert again == plan
+
+
+CHAIN = {
+    "feature": "x",
+    "tasks": [
+        {"id": "c", "dependencies": ["b"]},
+        {"id": "b", "dependencies": ["a"], "level": 3},
+        {"id": "a"},
+    ],
+}
+
+
+def test_levels_are_those_of_the_whole_graph() -> None:
+    levelled = with_levels(CHAIN)
+    tasks = levelled["tasks"]
+    assert isinstance(tasks, list)
+    assert {task["id"]: task["level"] for task in tasks} == {"a": 1, "b": 3, "c": 4}
+    assert with_levels(levelled) is levelled
+    with pytest.raises(TaskGraphError, match="a → b → a"):
+        with_levels(
+            {"tasks": [{"id": "a", "dependencies": ["b"]}, {"id": "b", "dependencies": ["a"]}]}
+        )
+
+
+@pytest.mark.parametrize(
+    ("level", "later"),
+    [
+        (None, {}),
+        (1, {"b": 3, "c": 4}),
+        (2, {"b": 3, "c": 4}),
+        (3, {"c": 4}),
+        (4, {}),
+        (5, {}),
+    ],
+)
+def test_what_stands_beyond_a_level(level: int | None, later: dict[str, int]) -> None:
+    assert beyond(with_levels(CHAIN), level) == later
