@@ -15,6 +15,8 @@ from engine.errors import UsageError
 
 if TYPE_CHECKING:
     from engine.runtime.engine import Engine, RunResult
+    from engine.runtime.feature_folder import FeatureMade
+    from engine.runtime.home import Initialised
 
 Feature = Annotated[str, typer.Option("--feature", "-f", help="Feature whose task graph is run.")]
 
@@ -64,26 +66,24 @@ def demo(
 def init(
     project: ProjectFolder = HERE,
     force: Annotated[bool, typer.Option("--force", help="Write the configuration anew.")] = False,
+    feature: Annotated[
+        str | None,
+        typer.Option("--feature", "-f", help="Also make the folder of this feature; keeps files."),
+    ] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Make .engine/ with a commented configuration for this repository."""
+    """Make .engine/ with a commented configuration for this repository, and the folder of a feature."""
+    from engine.runtime.feature_folder import make_feature, refuse_feature
     from engine.runtime.home import initialise
     from engine.settings import find_project_root
 
-    done = initialise(find_project_root(project.resolve()), force=force)
+    root = find_project_root(project.resolve())
+    if feature is not None:
+        refuse_feature(root, feature)
+    done = initialise(root, force=force)
+    made = make_feature(root, feature) if feature is not None else None
     if as_json:
-        show.as_json(
-            "init",
-            {
-                "written": [str(path) for path in done.written],
-                "kept": [str(path) for path in done.kept],
-                "stack": done.profile.language,
-                "gates": [
-                    {"name": gate.name, "used": not gate.missing, "missing": list(gate.missing)}
-                    for gate in done.profile.gates
-                ],
-            },
-        )
+        show.as_json("init", _initialised(done, made))
         return 0
     for path in done.written:
         show.line(f"wrote {show.plain(path)}")
@@ -96,9 +96,50 @@ def init(
             show.line(
                 f"  {gate.name} is written as a comment: {show.plain(', '.join(gate.missing))}"
             )
-    show.line("Next: put a task graph in .engine/specs/NAME/task-graph.json")
+    if made is not None:
+        _tell_feature(made)
+        return 0
+    show.line("Next: make a feature with: engine init --feature NAME")
     show.line("and start it with: engine run --feature NAME")
     return 0
+
+
+def _initialised(done: Initialised, made: FeatureMade | None) -> dict[str, Any]:  # Any: JSON
+    """Return what `init --json` prints."""
+    gates = [
+        {"name": gate.name, "used": not gate.missing, "missing": list(gate.missing)}
+        for gate in done.profile.gates
+    ]
+    body: dict[str, Any] = {  # Any: as above
+        "written": [str(path) for path in done.written],
+        "kept": [str(path) for path in done.kept],
+        "stack": done.profile.language,
+        "gates": gates,
+    }
+    if made is not None:
+        body["feature"] = {
+            "name": made.folder.name,
+            "folder": str(made.folder),
+            "written": [str(path) for path in made.written],
+            "kept": [str(path) for path in made.kept],
+        }
+    return body
+
+
+def _tell_feature(made: FeatureMade) -> None:
+    for path in made.written:
+        show.line(f"wrote {show.plain(path)}")
+    for path in made.kept:
+        show.line(f"kept  {show.plain(path)} (never overwritten)")
+    name = show.plain(made.folder.name)
+    show.line(
+        "Next: write down what is wanted in requirements.md and how in design.md, both for people;"
+    )
+    show.line(
+        "replace the task in task-graph.json by your own, which is all that the engine reads."
+    )
+    show.line(f"Look at the plan with: engine run --feature {name} --dry-run")
+    show.line(f"and start it with: engine run --feature {name}")
 
 
 def run(

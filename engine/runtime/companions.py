@@ -1,20 +1,22 @@
-"""Files beside a task graph, in the layout of older systems: views of the ledger, written anew and never read back.
+"""Files in the layout of older systems: views of the ledger, written anew after each call and never read back.
 
-`.meta.json` (how the newest run stands), `worker-assignments.json` (who carried out what) and `execution-log.jsonl`
-(what happened, one object a line, each with the number of the entry that it comes from). They lie under `.engine/`,
-also when the task graph is read from elsewhere.
+In `specs/FEATURE/`: `.meta.json` (how the newest run stands), `worker-assignments.json` (who carried out what) and
+`execution-log.jsonl` (what happened, one object a line, each with the number of the entry that it comes from); then
+`state/FEATURE.json` (engine/runtime/state_view.py). They lie under `.engine/`, also when the task graph is read from
+`.gsd/specs`: that folder may belong to an older tool that writes files of the same names.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from engine.core.model import Json
 from engine.ledger import Entry, EntryType
+from engine.runtime.state_view import StateView
 from engine.store import Store
 
 _EVENTS: Final = {
@@ -36,9 +38,14 @@ _TOLD: Final = (
 )
 
 
-def write_companions(folder: Path, store: Store, run: str) -> None:
-    """Write the three files of `run`, a feature's, into `folder`. What cannot be written is left as it is."""
+def write_companions(home: Path, store: Store, run: str, report: Mapping[str, Json]) -> None:
+    """Write the four files of `run`, a feature's, into the engine home. What cannot be written is left as it is.
+
+    `report` is the run's (contract run-report.v1).
+    """
     row = store.run(run)
+    folder = home / "specs" / row.feature
+    state = StateView()
     meta: dict[str, Json] = {
         "feature": row.feature,
         "run": run,
@@ -55,7 +62,11 @@ def write_companions(folder: Path, store: Store, run: str) -> None:
             "workers": assignments(store, run),
         }
         _write(folder / "worker-assignments.json", [_line(assigned, indent=2)])
-        _write(folder / "execution-log.jsonl", map(_line, execution_log(store, run)))
+        log = execution_log(store, run, beside=state.take)
+        _write(folder / "execution-log.jsonl", map(_line, log))
+        place = home / "state" / f"{row.feature}.json"
+        place.parent.mkdir(exist_ok=True)
+        _write(place, [_line(state.to_json(row, report), indent=2)])
     except OSError:
         return  # views only: the run stands whatever becomes of them
 
@@ -81,10 +92,15 @@ def assignments(store: Store, run: str) -> list[dict[str, Json]]:
     return [{"slot": slot, "tasks": found[slot]} for slot in sorted(found)]
 
 
-def execution_log(store: Store, run: str) -> Iterator[dict[str, Json]]:
-    """Yield what happened in `run`, in order: {ts, event, seq, task, …}."""
+def execution_log(
+    store: Store, run: str, beside: Callable[[Entry, Mapping[str, Json]], None] | None = None
+) -> Iterator[dict[str, Json]]:
+    """Yield what happened in `run`, in order: {ts, event, seq, task, …}; `beside` is told each with its entry."""
     for entry in store.entries(run, types=tuple(_EVENTS)):
-        yield _happening(entry)
+        told = _happening(entry)
+        if beside is not None:
+            beside(entry, told)
+        yield told
 
 
 def _happening(entry: Entry) -> dict[str, Json]:

@@ -447,7 +447,7 @@ class Engine:
         write_report(self.project.home / "runs" / run, report)
         row = store.run(run)
         if row.process is None:
-            write_companions(self.project.home / "specs" / row.feature, store, run)
+            write_companions(self.project.home, store, run, report)
         return RunResult(run=run, status=work.status(ended), report=report, waiting=ended.waiting)
 
     def _fit(self, definitions: Definitions, *, delivers: bool) -> Definitions:

@@ -128,7 +128,7 @@ def build_report(store: Store, run: str) -> dict[str, Json]:
             {
                 "n": number,
                 "tasks": members,
-                "state": _wave_state([states[member] for member in members]),
+                "state": state_of_all([states[member] for member in members]),
                 "merge_commit": fold.merges.get(number),
             }
             for number, members in sorted(waves.items())
@@ -308,7 +308,8 @@ def _paused_state(state: str) -> str:
     return "waiting" if state == "running" else state
 
 
-def _wave_state(states: list[str]) -> str:
+def state_of_all(states: list[str]) -> str:
+    """Return how the tasks of a wave, or of a level, stand together: their one state, running, partial or failed."""
     kinds = set(states)
     if len(kinds) == 1:
         return next(iter(kinds))

@@ -7,14 +7,16 @@ import json
 from collections.abc import Collection
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from engine.contracts import Contracts
 from engine.core.model import Variables
 from engine.errors import ContractError, UsageError
 from engine.ledger.canonical import encode
 
-_FOLDERS = (".engine/specs", ".gsd/specs")
+SPECS_FOLDER: Final = ".engine/specs"
+OLDER_FOLDER: Final = ".gsd/specs"  #: read, never written
+_FOLDERS = (SPECS_FOLDER, OLDER_FOLDER)
 LEVELS = ("foundation", "core", "integration", "testing", "quality")  #: of tasks, from 1 up
 _LIMIT_BYTES = 32 * 1024 * 1024
 
@@ -34,7 +36,7 @@ def find_task_graph(root: Path, feature: str) -> Path:
         f"feature {feature} has no task graph",
         expected=str(places[0].relative_to(root)),
         got=f"features {', '.join(known)}" if known else "no feature at all",
-        hint="Write the task graph there; docs/reference/task-graph.md shows its form.",
+        hint="Write the task graph there (docs/reference/task-graph.md), or begin with: engine init --feature NAME",
     )
 
 
