@@ -204,13 +204,13 @@ def _broken_rules(plugin: Plugin) -> Iterator[str]:
         yield f"a plugin of category {plugin.category} may not have capability {capability}."
 
 
-# What each category may touch; transformation and orchestration compute from their input alone.
+# What each category may touch. Transformation computes from its input alone; orchestration may look before it proposes.
 _CAPABILITIES: Mapping[Category, frozenset[str]] = {
     "acquisition": frozenset(("read_workspace", "run_programs", "network")),
     "transformation": frozenset(),
     "state_change": frozenset(("read_workspace", "write_workspace", "run_programs", "network")),
     "validation": frozenset(("read_workspace", "write_workspace", "run_programs", "network")),
-    "orchestration": frozenset(),
+    "orchestration": frozenset(("read_workspace", "run_programs")),
 }
 
 

@@ -14,7 +14,14 @@ from engine.plugins import CATEGORIES, Category, check_conformance, discover, wr
 from engine.plugins.specs import checksum
 from engine.shipped import folder
 
-SHIPPED = ("circuit-breaker", "git-inspector", "quality-gate", "shell-executor", "task-parser")
+SHIPPED = (
+    "circuit-breaker",
+    "git-inspector",
+    "quality-gate",
+    "shell-executor",
+    "task-parser",
+    "worktree-manager",
+)
 
 
 @pytest.fixture
@@ -69,6 +76,7 @@ def _spec(change: Callable[[dict[str, Any]], None]) -> Callable[[Path], None]:
         pytest.param(_spec(lambda s: s.update(id="other")), "expected the folder to be named other like the plugin, but got probe.", id="another folder's name"),
         pytest.param(_spec(lambda s: s["operations"]["apply"].pop("what_if")), "operation apply of a state_change plugin has no what_if. Add it.", id="state change without what if"),
         pytest.param(_spec(lambda s: s.update(category="transformation")), "a plugin of category transformation may not have capability write_workspace.", id="impure transformation"),
+        pytest.param(_spec(lambda s: s.update(category="orchestration")), "a plugin of category orchestration may not have capability write_workspace.", id="orchestration that writes"),
         pytest.param(_spec(lambda s: s["operations"]["apply"].update(input={"type": "txt"})), "contract probe.apply.input is no valid JSON Schema", id="broken input contract"),
         pytest.param(_spec(lambda s: s["operations"]["apply"].update(output="nope.v9")), "there is no contract nope.v9", id="unknown output contract"),
         pytest.param(lambda place: (place / "src" / "main.py").unlink(), "entry names {plugin}/src/main.py, but that file is not in the folder.", id="no program"),
@@ -141,4 +149,13 @@ async def test_an_operation_without_a_case_fails(contracts: Contracts, tmp_path:
     report = await check_conformance(plugin, contracts, tmp_path / "s")
     assert [case.message for case in report.cases if case.result == "failed"] == [
         "expected a case for check in conformance/, but got none."
+    ]
+
+
+def test_the_reference_names_every_shipped_plugin_and_its_operations(contracts: Contracts) -> None:
+    page = (folder("plugins").parent / "docs" / "reference" / "plugins.md").read_text("utf-8")
+    rows = [line.split(" | ")[:3] for line in page.splitlines() if line.startswith("| `")]
+    assert rows[len(CATEGORIES) :] == [
+        [f"| `{one.id}`", one.category, ", ".join(f"`{name}`" for name in one.operations)]
+        for one in discover([folder("plugins")], contracts).plugins.values()
     ]
