@@ -306,9 +306,12 @@ def _prove(engine: Engine, run: str) -> dict[str, Any]:
 
 
 def _show_plan(plan: Any, *, as_json: bool) -> int:
+    """Print the plan; 1 when a policy says that it would not start."""
+    said = plan["preflight"]
+    code = 1 if said and said["verdict"] != "pass" else 0
     if as_json:
         show.as_json("plan", dict(plan))
-        return 0
+        return code
     show.line(
         f"{plan['task_count']} tasks, at most {plan['widest']} at a time, mode {plan['mode']} "
         f"({show.plain(plan['file'])})"
@@ -332,8 +335,29 @@ def _show_plan(plan: Any, *, as_json: bool) -> int:
         show.line(f"[green]merged already[/], and left out unless --new: {ids}")
     for text in _workers(plan):
         show.line(text)
+    for text in _verdict(plan):
+        show.line(text)
     show.line("Nothing was done (dry run).")
-    return 0
+    return code
+
+
+def _verdict(plan: Any) -> list[str]:  # Any: JSON of the plan
+    """Return what the policy that a run meets first would say, with its reasons."""
+    if plan["unfinished"]:
+        return [f"run {plan['unfinished']} would go on, under the definitions it began with"]
+    said = plan["preflight"]
+    if said is None:
+        return []
+    if said["verdict"] == "pass":
+        return [f"policy {show.plain(said['policy'])}: {show.coloured('pass')}, the run may start"]
+    told = show.coloured(said["verdict"])
+    reasons = [
+        f"  {show.plain(one['code'])}: {show.plain(one['message'])}" for one in said["reasons"]
+    ]
+    return [
+        f"policy {show.plain(said['policy'])}: {told}, the run would not start",
+        *reasons,
+    ]
 
 
 def _workers(plan: Any) -> list[str]:  # Any: JSON of the plan

@@ -167,9 +167,14 @@ def report(body: Mapping[str, Any]) -> None:
         )
     for notice in body["notices"]:
         line(f"[red]note[/] {plain(notice)}")
+    is_moved = body["head"] != body["base"]["commit"]
     line(
-        f"branch {plain(body['integration_branch'])} at {short(body['head'])} "
-        f"· ledger {body['ledger']['entries']} entries, head {short(body['ledger']['head'])}"
+        (
+            f"branch {plain(body['integration_branch'])} at {short(body['head'])} "
+            if is_moved
+            else f"nothing is merged on branch {plain(body['integration_branch'])} "
+        )
+        + f"· ledger {body['ledger']['entries']} entries, head {short(body['ledger']['head'])}"
     )
 
 

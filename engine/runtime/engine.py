@@ -22,7 +22,7 @@ from typing import Any
 
 from engine.contracts import Contracts
 from engine.core.definitions import Definitions
-from engine.core.model import Variables
+from engine.core.model import Json, Variables
 from engine.core.reach import reach
 from engine.errors import EngineError, UsageError
 from engine.frozen import dataclass
@@ -41,13 +41,14 @@ from engine.runtime.older import refuse_forgotten_runs
 from engine.runtime.pending import Waiting
 from engine.runtime.proof import recorded_definitions
 from engine.runtime.publishing import base_branch, publish_again
+from engine.runtime.rehearsal import first_verdict
 from engine.runtime.report import report_of, write_report
 from engine.runtime.specs import (
-    definition_of,
     find_task_graph,
     level_of,
     read_task_graph,
     without_tasks,
+    written_tasks,
 )
 from engine.runtime.waivers import Waivers
 from engine.runtime.work import FeatureWork, ProcessWork, Work
@@ -175,12 +176,15 @@ class Engine:
         going_on: bool = False,
         level: str | None = None,
     ) -> Mapping[str, Any]:
-        """Return {file, mode, task_count, widest, waves, level, later, merged, workers, limits, advice} of a feature
-        without doing anything; the other arguments are those of `run_feature`.
+        """Return {file, mode, task_count, widest, waves, level, later, merged, workers, limits, advice, unfinished, preflight}
+        of a feature without doing anything; the other arguments are those of `run_feature`.
 
         `later`: {task: level} of what stands above `level` and is left for later. `merged`: {task: {run, commit}} of what is
-        merged already and would be left out; with `new` nothing is.
+        merged already and would be left out; with `new` nothing is. `unfinished`: id of the run that would go on, or None.
+        `preflight`: {element, policy, verdict, reasons} of the first policy gateway of a new run; None of one that goes on,
+        and where another job stands before that gateway.
         """
+        run = None
         graph, planned = self._planned(feature, mode, level)
         if going_on and not self.has_store():
             raise nothing_unfinished(feature)
@@ -194,7 +198,40 @@ class Engine:
             planned, self.settings, self.definitions(), machine_limits(self.settings)
         )
         merged = {} if new else self._merged(feature, graph)
-        return {**planned, "merged": merged, **foreseen}
+        return {
+            **planned,
+            "merged": merged,
+            **foreseen,
+            "unfinished": run.id if run else None,
+            "preflight": None if run else self._preflight(feature, graph, planned, merged, new),
+        }
+
+    def _preflight(
+        self,
+        feature: str,
+        graph: Variables,
+        planned: Mapping[str, Any],  # Any: JSON of the plan
+        merged: Mapping[str, object],
+        anew: bool,
+    ) -> dict[str, Json] | None:
+        """Return what the first policy gateway of a new run would say; nothing is written."""
+        definitions = self.definitions()
+        with ExitStack() as stack:
+            return first_verdict(
+                project=self.project,
+                store=stack.enter_context(self.store()) if self.has_store() else None,
+                definitions=definitions,
+                handlers=self.handlers,
+                contracts=self.contracts(),
+                waivers=self.waivers(),
+                judge=stack.enter_context(closing(self.policies(definitions))).decide,
+                feature=feature,
+                graph=graph,
+                merged=merged.keys(),
+                anew=anew,
+                level=planned["level"],
+                now=self.clock.now(),
+            )
 
     def _planned(
         self, feature: str, mode: str | None = None, level: str | None = None
@@ -228,8 +265,7 @@ class Engine:
         """Return the tasks that `run` would leave out; the vault and the store are read only."""
         if not self.has_store() or not (self.project.home / "vault.git").is_dir():
             return {}
-        listed: Any = graph["tasks"]  # Any: JSON checked against contract task-graph.v1
-        written = {str(task["id"]): definition_of(task) for task in listed}
+        written = written_tasks(graph)
         with (
             self.store() as store,
             Repository.open(self.project.home, self.project.root, None) as repository,

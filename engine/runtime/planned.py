@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from engine.core.model import Json, Variables
+from engine.frozen import dataclass
 from engine.ledger import Draft, EntryType, note
 from engine.runtime.conductor import Clock
 from engine.runtime.earlier import merged_before
@@ -15,8 +16,9 @@ from engine.runtime.gates import needs
 from engine.runtime.recorder import Recorder
 from engine.runtime.set_back import COMMAND as RETRY
 from engine.runtime.set_back import Aside, left_aside
-from engine.runtime.specs import definition_of, read_task_graph, without_tasks
+from engine.runtime.specs import read_task_graph, without_tasks, written_tasks
 from engine.runtime.world import GeneralWorld, Site
+from engine.settings import Settings
 from engine.store import Change, TaskChanged
 from engine.workers import SHELL
 from engine.workspaces import Base, Repository
@@ -43,7 +45,7 @@ class PlanWorld(GeneralWorld):
         read, _ = await asyncio.to_thread(
             read_task_graph, self._site.root, self.feature, self._site.contracts
         )
-        self._written = {str(task["id"]): definition_of(task) for task in contexts(read["tasks"])}
+        self._written = written_tasks(read)
         graph = with_levels(read)
         merged = {} if anew else await self._in_thread(self._merged_before)
         changes = [
@@ -54,21 +56,12 @@ class PlanWorld(GeneralWorld):
             )
             for task, row in merged.items()
         ]
-        above = beyond(graph, level)
-        later = {task: above[task] for task in above if task not in merged}
-        changes += [_later(task, stands, level) for task, stands in later.items()]
-        left_out = {*merged, *later}
-        left_over = [task for task in contexts(graph["tasks"]) if task["id"] not in left_out]
-        aside = Aside() if anew else await self._in_thread(self._left_aside, left_over)
+        left = left_to_do(graph, merged, level)
+        changes += [_later(task, stands, level) for task, stands in left.later.items()]
+        aside = Aside() if anew else await self._in_thread(self._left_aside, left.tasks)
         self._failures.update(aside.failures)
         await self._recorder.commit(self._requests(aside), [*changes, *aside.changes()])
-        kept = without_tasks(graph, {*left_out, *aside.names})
-        return {
-            **aside.applied(kept),
-            "merged_before": len(merged),
-            "left_aside": len(aside.names) + len(later),
-            "left_for_later": len(later),
-        }
+        return left.graph_without(aside)
 
     def _left_aside(self, tasks: Sequence[Variables]) -> Aside:
         return left_aside(self._recorder.store, self.feature, self.run, tasks, self._written)
@@ -92,11 +85,7 @@ class PlanWorld(GeneralWorld):
 
     async def machine(self) -> Variables:
         """Return limits of this machine and names that tables and policies need."""
-        return {
-            "limits": machine_limits(self._site.settings),
-            "worker_names": sorted({SHELL.name, *self._site.settings.workers}),
-            "waivers": await self._waivers(),
-        }
+        return machine_facts(self._site.settings, await self._waivers())
 
     async def needed_plugins(self, tools: Sequence[str], workers: Sequence[str]) -> list[Json]:
         """Return [{plugin, for, problem}] of the plugins that the tasks and the gates need; problem "" is none."""
@@ -148,6 +137,44 @@ class PlanWorld(GeneralWorld):
     async def _waivers(self) -> list[Json]:
         """Return the waivers that policies are shown, as they are now."""
         return await self._in_thread(self._site.waivers.facts, self.feature)
+
+
+def machine_facts(settings: Settings, waivers: list[Json]) -> Variables:
+    """Return limits of this machine and names that tables and policies need."""
+    return {
+        "limits": machine_limits(settings),
+        "worker_names": sorted({SHELL.name, *settings.workers}),
+        "waivers": waivers,
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeftToDo:
+    """What of a task graph is left to do."""
+
+    graph: Variables  #: all of it, with levels
+    merged: Collection[str]
+    later: Mapping[str, int]  #: {task: level} of what stands above the level that was asked for
+    tasks: Sequence[Variables]  #: the others
+
+    def graph_without(self, aside: Aside) -> Variables:
+        """Return the graph of what is left without what people left aside, and how many are missing for which reason."""
+        kept = without_tasks(self.graph, {*self.merged, *self.later, *aside.names})
+        return {
+            **aside.applied(kept),
+            "merged_before": len(self.merged),
+            "left_aside": len(aside.names) + len(self.later),
+            "left_for_later": len(self.later),
+        }
+
+
+def left_to_do(graph: Variables, merged: Collection[str], level: int | None) -> LeftToDo:
+    """Return what is left of `graph`, which has levels, when some is merged and nothing above `level` is wanted."""
+    above = beyond(graph, level)
+    later = {task: stands for task, stands in above.items() if task not in merged}
+    left_out = {*merged, *later}
+    tasks = [task for task in contexts(graph["tasks"]) if task["id"] not in left_out]
+    return LeftToDo(graph=graph, merged=merged, later=later, tasks=tasks)
 
 
 def _later(task: str, stands: int, level: int | None) -> TaskChanged:

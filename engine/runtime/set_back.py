@@ -221,7 +221,7 @@ def _left_reason(told: str, row: TaskRow) -> str:
 
 def _run_before(store: Store, feature: str, run: str) -> str | None:
     ids = [row.id for row in store.runs() if row.feature == feature]
-    place = ids.index(run)
+    place = ids.index(run) if run in ids else len(ids)  # one that is not begun is the next
     return ids[place - 1] if place else None
 
 

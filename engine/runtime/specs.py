@@ -88,6 +88,12 @@ def definition_of(task: Variables) -> str:
     return f"sha256:{hashlib.sha256(encode(task)).hexdigest()}"
 
 
+def written_tasks(graph: Variables) -> dict[str, str]:
+    """Return {task: digest of it} as the task graph has them."""
+    listed: Any = graph["tasks"]  # Any: JSON checked against the contract
+    return {str(task["id"]): definition_of(task) for task in listed}
+
+
 def level_of(graph: Variables, wanted: str) -> int:
     """Return the level that `wanted` means: its number, its usual name, or its name in `graph`. Raises UsageError."""
     named: Any = graph.get("levels") or {}  # Any: JSON checked against the contract

@@ -79,16 +79,7 @@ class FeatureWork:
         }
 
     def variables(self, run: str) -> Variables:
-        chosen = self.settings.run
-        return {
-            "run": run,
-            "feature": self.feature,
-            "requested_mode": chosen.mode,
-            "requested_workers": chosen.workers,
-            "requested_anew": self.anew,
-            "requested_level": self.level,
-            "settings": policy_settings(self.settings),
-        }
+        return asked_for(self.settings, run, self.feature, anew=self.anew, level=self.level)
 
     def prepare(self, run: str) -> None:
         self.repository.acquire_ahead(
@@ -113,6 +104,21 @@ class FeatureWork:
         report = ended.variables.get("report")
         outcome = report.get("outcome") if isinstance(report, Mapping) else "completed"
         return str(outcome) if outcome in {"completed", "partial", "blocked"} else "failed"
+
+
+def asked_for(
+    settings: Settings, run: str, feature: str, *, anew: bool, level: int | None
+) -> Variables:
+    """Return what the process of a feature's run starts with."""
+    return {
+        "run": run,
+        "feature": feature,
+        "requested_mode": settings.run.mode,
+        "requested_workers": settings.run.workers,
+        "requested_anew": anew,
+        "requested_level": level,
+        "settings": policy_settings(settings),
+    }
 
 
 @dataclass(frozen=True, kw_only=True)

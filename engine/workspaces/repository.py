@@ -277,10 +277,14 @@ class Repository:
     # ---- the user's repository
 
     def publish(self, base: Base) -> Published:
-        """Move branch engine/<feature> of the user's repository forward to the integration ref, or say why not."""
-        return self._user.receive(
-            base.integration_branch, self._vault.folder, base.ref, self._must(base.ref)
-        )
+        """Move branch engine/<feature> of the user's repository forward to the integration ref, or say why not.
+
+        It is not made before something is merged: a branch that only shows the base would show a delivery.
+        """
+        head, branch = self._must(base.ref), base.integration_branch
+        if head == base.commit and self._user.branch(branch) is None:
+            return Published(branch=branch, commit=None, state="current")
+        return self._user.receive(branch, self._vault.folder, base.ref, head)
 
     def promote(self, base: Base) -> Published:
         """Fast-forward the user's base branch to the integration ref, or say why not (diverged, dirty tree)."""
