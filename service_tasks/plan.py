@@ -22,7 +22,7 @@ async def build_waves(activation: Activation) -> Variables:
 
     What an earlier run of the feature has merged, and is on the branch still, is left out, unless `requested_anew`. So is,
     when people set back some of the tasks that the run before had put aside, the rest of them and what depends on it.
-    With `requested_level`, what stands above it is left for later. `plan` counts: `merged_before`, `left_aside` (left
+    `plan.head` is the commit on which the run builds. With `requested_level`, what stands above it is left for later. `plan` counts: `merged_before`, `left_aside` (left
     out, and not merged), `left_for_later` (those of them that the level leaves out).
     """
     given = activation.job.variables
@@ -41,6 +41,7 @@ async def build_waves(activation: Activation) -> Variables:
             "mode": plan.mode,
             "approved": graph.get("approved"),
             "task_count": plan.task_count,
+            "head": graph.get("head"),
             "merged_before": graph.get("merged_before", 0),
             "left_aside": graph.get("left_aside", 0),
             "left_for_later": graph.get("left_for_later", 0),

@@ -41,7 +41,7 @@ class PlanWorld(GeneralWorld):
     async def read_task_graph(self, *, anew: bool, level: int | None = None) -> Variables:
         """Return the task graph without the tasks that an earlier run has merged, and without those that were left
         aside when people set others back; `anew` leaves none out. What stands above `level` is left for later. Levels
-        are those of the whole graph."""
+        are those of the whole graph. `head`: the commit on which all of it is built."""
         read, _ = await asyncio.to_thread(
             read_task_graph, self._site.root, self.feature, self._site.contracts
         )
@@ -61,7 +61,7 @@ class PlanWorld(GeneralWorld):
         aside = Aside() if anew else await self._in_thread(self._left_aside, left.tasks)
         self._failures.update(aside.failures)
         await self._recorder.commit(self._requests(aside), [*changes, *aside.changes()])
-        return left.graph_without(aside)
+        return {**left.graph_without(aside), "head": self._base.head}
 
     def _left_aside(self, tasks: Sequence[Variables]) -> Aside:
         return left_aside(self._recorder.store, self.feature, self.run, tasks, self._written)

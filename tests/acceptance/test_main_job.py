@@ -56,6 +56,23 @@ def test_a_finished_feature_is_not_done_twice_unless_asked(project: Project) -> 
     assert another["run"] != first["run"]
 
 
+def test_final_gates_that_were_closed_are_asked_again_when_all_is_merged(
+    make_project: Callable[..., Project],
+) -> None:
+    gate = "[[gates]]\nname = 'whole'\nstage = 'final'\ncommand = '{}'\n"
+    project = make_project(configuration=gate.format("false"))
+    project.write_graph([task("a")])
+    closed = project.engine("run", "--feature", "shop", "--json")
+    assert (closed.code, closed.json["status"]) == (1, "failed")
+    project.configure(gate.format("test -f a.txt"))
+
+    opened = project.engine("run", "--feature", "shop", "--json")
+
+    assert (opened.code, opened.json["status"]) == (0, "completed"), opened.err
+    assert opened.json["head"] == closed.json["head"] == project.branch()
+    assert [(one["name"], one["verdict"]) for one in opened.json["gates"]] == [("whole", "ok")]
+
+
 def test_a_path_with_spaces_and_other_letters(make_project: Callable[..., Project]) -> None:
     project = make_project("ein Örtchen 日本")
     project.write_graph([task("a")])
