@@ -83,6 +83,16 @@ class TaskSettings(_Section):
         return self
 
 
+class CircuitBreakerSettings(_Section):
+    failures: Annotated[int, Field(ge=0, le=1000)] = Field(
+        default=5,
+        description="Failures of a tool in a row, over all tasks of the run, that stop it from being started; 0: never.",
+    )
+    cool_down_s: Seconds = Field(
+        default=600, description="How long such a tool is left alone before it is tried again."
+    )
+
+
 class ManifestSettings(_Section):
     enforcement: Enforcement = Field(
         default="block", description="What a write outside a task's declared files does."
@@ -228,6 +238,7 @@ class Settings(_Section):
     run: RunSettings = RunSettings()
     timeouts: TimeoutSettings = TimeoutSettings()
     tasks: TaskSettings = TaskSettings()
+    circuit_breaker: CircuitBreakerSettings = CircuitBreakerSettings()
     manifest: ManifestSettings = ManifestSettings()
     gates: tuple[GateSettings, ...] = ()
     plugin_gates: tuple[PluginGateSettings, ...] = ()

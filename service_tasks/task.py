@@ -32,14 +32,18 @@ async def acquire(activation: Activation) -> Variables:
     "task.validate",
     title="Validate the task",
     needs=("task",),
-    gives=("valid",),
+    gives=("valid", "tool_results"),
 )
 async def validate(activation: Activation) -> Variables:
-    """Checks the task against its contract once more, just before it is carried out."""
+    """Checks the task against its contract once more, just before it is carried out, and tells how its tool has fared
+    in this run: `tool_results` {failures since its last success, seconds_since_last, last_reason}."""
     task = activation.mapping("task")
     given = {key: value for key, value in task.items() if value is not None}
     activation.world.check_contract("task.v1", given)
-    return {"valid": True}
+    return {
+        "valid": True,
+        "tool_results": activation.world.tool_results(str(task.get("tool") or "shell")),
+    }
 
 
 @handlers.job(

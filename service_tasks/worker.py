@@ -18,6 +18,8 @@ async def run(activation: Activation) -> Variables:
     """Starts the selected worker in the task's workspace and waits for its end.
 
     A worker that did not end with exit code 0 throws WORKER_FAILED with `failure_class`, `failure_kind` and `failure_message`.
+    With the answer of the circuit breaker in `breaker`, it throws TOOL_FAILED_MEANWHILE instead of starting anything when the tool
+    has failed `holds_below` times in a row by the time a worker is free.
     """
     work = await activation.delivery.run_worker(
         activation.job, activation.mapping("task"), activation.mapping("selection")

@@ -190,7 +190,7 @@ def _show(seen: Any, told: str, live: Any, *, as_json: bool, as_jsonl: bool) -> 
         return ""
     text = _counts(seen["report"])
     if as_jsonl:
-        text = str((text, seen["workers"], seen["recent"][-1:]))
+        text = str((text, seen["workers"], seen["recent"][-1:], seen["resting"]))
         if text != told:
             show.as_json("status", seen)
             sys.stdout.flush()
@@ -205,6 +205,8 @@ def _tell(engine: Engine, store: Store, run: str, seen: Any) -> None:  # Any: JS
     row = store.run(run)
     if row.status == "stopped":
         show.line(f"paused: workspaces are kept; go on with: engine resume {run}")
+    for one in seen["resting"]:
+        show.line(f"{show.plain(one['task'] or one['instance'])} {show.plain(one['text'])}")
     if row.status != "running":
         return
     for one in seen["workers"]:

@@ -8,11 +8,13 @@ from typing import Any
 
 from engine.cli import show
 from engine.core.model import (
+    DecisionEvaluated,
     Event,
     Fact,
     IncidentRaised,
     InstanceEnded,
     JobCreated,
+    TimerScheduled,
     UserTaskCreated,
 )
 
@@ -34,6 +36,9 @@ def tell(label: str, fact: Fact, events: Sequence[Event]) -> None:
         text = _text(event)
         if text:
             show.note(f"{fact.at:%H:%M:%S} {show.plain(label):<12} {text}")
+    text = _rest(events)
+    if text:
+        show.note(f"{fact.at:%H:%M:%S} {show.plain(label):<12} {text}")
 
 
 def panel(seen: Mapping[str, Any]) -> Any:  # Any: JSON; a rich renderable
@@ -51,7 +56,13 @@ def panel(seen: Mapping[str, Any]) -> Any:  # Any: JSON; a rich renderable
         )
     tasks = body["tasks"]
     merged = sum(task["state"] == "merged" for task in tasks)
-    rows = [*_levels(tasks), *_waves(body["waves"]), *_workers(seen), *_recent(seen)]
+    rows = [
+        *_levels(tasks),
+        *_waves(body["waves"]),
+        *_workers(seen),
+        *_resting(seen),
+        *_recent(seen),
+    ]
     return Panel(
         Group(
             ProgressBar(total=max(1, len(tasks)), completed=merged),
@@ -93,11 +104,28 @@ def _workers(seen: Mapping[str, Any]) -> list[str]:  # Any: JSON
     ]
 
 
+def _resting(seen: Mapping[str, Any]) -> list[str]:  # Any: JSON
+    return [
+        f"{show.plain(one['task'] or one['instance'])} {show.plain(one['text'])}"
+        for one in seen["resting"][:_LISTED]
+    ]
+
+
 def _recent(seen: Mapping[str, Any]) -> list[str]:  # Any: JSON
     return [
         f"[dim]{datetime.fromisoformat(one['at']):%H:%M:%S}[/] {show.plain(one['text'])}"
         for one in seen["recent"]
     ]
+
+
+def _rest(events: Sequence[Event]) -> str:
+    """Return until when a turn that left nothing but a timer waits, and why, as a table said in it; "" for others."""
+    timers = [event.due for event in events if isinstance(event, TimerScheduled)]
+    said = [event.value for event in events if isinstance(event, DecisionEvaluated)]
+    if not timers or not said or any(isinstance(event, JobCreated) for event in events):
+        return ""
+    reason = said[-1].get("reason") if isinstance(said[-1], Mapping) else ""
+    return f"waits until {min(timers):%H:%M:%S}: {show.plain(str(reason))}"
 
 
 def _text(event: Event) -> str:

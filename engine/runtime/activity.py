@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from engine.core.model import Json
 from engine.ledger import Entry, EntryType
+from engine.runtime.pending import Rest, look, resting_in
 from engine.store import Store
 
 RECENT = 8
@@ -60,12 +61,19 @@ class Activity:
         self._seq = 0
         self._workers: dict[str, AtWork] = {}
         self._recent: deque[Happening] = deque(maxlen=RECENT)
+        self._resting: tuple[Rest, ...] = ()
 
     def look(self) -> None:
         """Take in what was recorded since the last look."""
         for entry in self._store.entries(self._run, after=self._seq, types=_TYPES):
             self._take(entry)
             self._seq = entry.seq
+        self._resting = resting_in(look(self._store, self._run))
+
+    @property
+    def resting(self) -> tuple[Rest, ...]:
+        """What waits for a timer alone: a pause between two attempts, a tool that is left alone."""
+        return self._resting
 
     @property
     def workers(self) -> tuple[AtWork, ...]:
@@ -78,7 +86,8 @@ class Activity:
         return tuple(self._recent)
 
     def to_json(self) -> dict[str, Json]:
-        """Return {workers: [{slot, worker, task, attempt, since}], recent: [{at, text}]}."""
+        """Return {workers: [{slot, worker, task, attempt, since}], recent: [{at, text}],
+        resting: [{instance, task, element, until, decision, reason, text}]}."""
         return {
             "workers": [
                 {
@@ -91,6 +100,18 @@ class Activity:
                 for one in self.workers
             ],
             "recent": [{"at": one.at.isoformat(), "text": one.text} for one in self.recent],
+            "resting": [
+                {
+                    "instance": one.instance,
+                    "task": one.task,
+                    "element": one.element,
+                    "until": one.until.isoformat(),
+                    "decision": one.decision,
+                    "reason": one.reason,
+                    "text": one.text,
+                }
+                for one in self.resting
+            ],
         }
 
     def _take(self, entry: Entry) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from engine.core.model import Json
 from engine.ledger import Draft, EntryType, note
 from engine.programs import ProcessIdentity, ProgramDigests
-from engine.runtime.conductor import Clock
+from engine.runtime.conductor import BY_TIMER, Clock
 from engine.runtime.forms import launchers
 from engine.runtime.recorder import Recorder
 from engine.runtime.world import Site
@@ -27,7 +28,11 @@ class Attempts:
         self._launchers = launchers(site.settings)
 
     async def carry_out(self, assignment: Assignment, slot: int) -> WorkerOutcome:
-        """Return how the attempt ended, when its start, its end and what it used are on disk."""
+        """Return how the attempt ended, when its start, its end and what it used are on disk.
+
+        An attempt that is cancelled leaves its end too, once its program is gone; what asked for that is on disk before.
+        """
+        begun = time.monotonic()
         starts: list[asyncio.Task[None]] = []
 
         def started(process: ProcessIdentity) -> None:
@@ -35,6 +40,12 @@ class Attempts:
 
         try:
             outcome = await run_worker(assignment, on_start=started)
+        except asyncio.CancelledError as cancelled:
+            await asyncio.gather(*starts)
+            if starts:
+                seconds = time.monotonic() - begun
+                await self._recorder.commit([self._cut_short(assignment, cancelled, seconds)])
+            raise
         finally:
             await asyncio.gather(*starts)
         await self._recorder.commit(self._end(assignment, outcome))
@@ -68,19 +79,41 @@ class Attempts:
             "boot": process.boot,
         }
 
+    def _cut_short(
+        self, assignment: Assignment, cancelled: asyncio.CancelledError, seconds: float
+    ) -> Draft:
+        """Return the end of an attempt that the process did not wait for: too slow for its timer, or cancelled."""
+        why = str(cancelled)
+        body: dict[str, Json] = {
+            **self._ended(assignment),
+            "launcher": "subprocess",
+            "failure_class": "timeout" if why == BY_TIMER else "cancelled",
+            "exit_code": None,
+            "reason": f"worker {assignment.spec.name} was ended: {why or 'it was cancelled'}",
+            "paused": False,
+            "milliseconds": round(seconds * 1000),
+        }
+        return note(EntryType.WORKER_FINISHED, self._clock.now(), body, task=_task(assignment))
+
+    def _ended(self, assignment: Assignment) -> dict[str, Json]:
+        return {
+            "job": assignment.key,
+            "worker": assignment.spec.name,
+            "tool": str(assignment.task.get("tool") or assignment.spec.name),
+            "attempt": assignment.attempt,
+            "log": assignment.log.relative_to(self._site.home).as_posix(),
+        }
+
     def _end(self, assignment: Assignment, outcome: WorkerOutcome) -> list[Draft]:
         now, task = self._clock.now(), _task(assignment)
         body: dict[str, Json] = {
-            "job": assignment.key,
-            "worker": assignment.spec.name,
-            "attempt": assignment.attempt,
+            **self._ended(assignment),
             "launcher": outcome.launcher,
             "failure_class": outcome.failure_class,
             "exit_code": outcome.exit_code,
             "reason": outcome.reason,
             "paused": outcome.failure_class == "context",
             "milliseconds": round(outcome.seconds * 1000),
-            "log": outcome.log.relative_to(self._site.home).as_posix(),
         }
         drafts = [note(EntryType.WORKER_FINISHED, now, body, task=task)]
         tokens, cost = outcome.usage.tokens, outcome.usage.cost_micros

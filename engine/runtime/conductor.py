@@ -65,6 +65,10 @@ from engine.store import Change, CommandTaken, InstanceClosed, InstanceOpened
 
 COMMAND_POLL_S = 0.25
 PATIENCE = timedelta(seconds=150)  #: longer than the longest pause between two attempts
+#: why a job was cancelled, as the CancelledError in its handler says
+BY_TIMER = "a timer of the process came first"
+BY_PROCESS = "the process went on without it"
+BY_ENGINE = "the engine was stopped"
 
 
 class Clock:
@@ -252,7 +256,7 @@ class Conductor:
         queue = deque(batch)
         drafts: list[Draft] = list(asked.drafts)
         changes: list[Change] = list(asked.changes)
-        effects: list[tuple[str, Event]] = []
+        effects: list[tuple[str, Fact, Event]] = []
         while queue:
             instance, fact = queue.popleft()
             events = self._instances.advance(instance, fact)
@@ -267,15 +271,16 @@ class Conductor:
             if self._watch is not None:
                 self._watch(opened.label, fact, events)
             for event in events:
-                await self._follow(instance, event, queue, drafts, changes, effects)
+                await self._follow(instance, event, queue, drafts, changes)
+                effects.append((instance, fact, event))
         if self._root_end is not None and all(
             opened.parent for opened in self._instances.opened.values()
         ):
             self._ended = self._root_end
         if drafts or changes:
             await self._recorder.commit(drafts, changes)
-        for instance, event in effects:
-            self._act(instance, event)
+        for instance, fact, event in effects:
+            self._act(instance, fact, event)
 
     async def _follow(
         self,
@@ -284,9 +289,8 @@ class Conductor:
         queue: deque[tuple[str, Fact]],
         drafts: list[Draft],
         changes: list[Change],
-        effects: list[tuple[str, Event]],
     ) -> None:
-        """Queue the facts that an event answers inside this turn, and keep its effects for after the commit."""
+        """Queue the facts that an event answers inside this turn."""
         match event:
             case VerdictRequested():
                 fact = await self._verdict(event)
@@ -330,8 +334,6 @@ class Conductor:
                 for opening in self._mail.office.forget(InstanceId(instance), now):
                     queue.append((opening.instance, opening.fact(now)))
                 self._end_instance(instance, event, queue, changes)
-            case JobCreated() | JobCancelled() | TimerScheduled():
-                effects.append((instance, event))
             case _:
                 pass
 
@@ -374,7 +376,7 @@ class Conductor:
 
     # ---- effects, after the commit
 
-    def _act(self, instance: str, event: Event) -> None:
+    def _act(self, instance: str, fact: Fact, event: Event) -> None:
         match event:
             case JobCreated(job=job):
                 opened = self._instances.opened.get(instance)
@@ -383,7 +385,7 @@ class Conductor:
             case JobCancelled(job=key):
                 running = self._running.get(f"{instance}/{key}")
                 if running is not None:
-                    running.cancel()
+                    running.cancel(BY_TIMER if isinstance(fact, TimerFired) else BY_PROCESS)
             case TimerScheduled(timer=key, due=due):
                 heapq.heappush(self._due, (due, instance, key))
             case _:
@@ -534,7 +536,7 @@ class Conductor:
     async def _cancel_running(self) -> None:
         running = list(self._running.values())
         for task in running:
-            task.cancel()
+            task.cancel(BY_ENGINE)
         if running:
             await asyncio.gather(*running, return_exceptions=True)
 

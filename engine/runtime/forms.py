@@ -31,6 +31,10 @@ def policy_settings(settings: Settings) -> Variables:
             "task_s": settings.timeouts.task_s,
             "verification_s": settings.timeouts.verification_s,
         },
+        "circuit_breaker": {
+            "failures": settings.circuit_breaker.failures,
+            "cool_down_s": settings.circuit_breaker.cool_down_s,
+        },
         "task_minutes": {
             "min": settings.tasks.min_minutes,
             "max": settings.tasks.max_minutes,

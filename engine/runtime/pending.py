@@ -15,6 +15,7 @@ from engine.core.model import (
     ChildCancelled,
     ChildEnded,
     ChildRequested,
+    DecisionEvaluated,
     Event,
     Fact,
     IncidentCancelled,
@@ -67,6 +68,7 @@ class Open:
     children: dict[str, ChildRequested] = field(default_factory=dict)
     incidents: dict[str, IncidentRaised] = field(default_factory=dict)
     messages: dict[str, MessageSubscribed] = field(default_factory=dict)
+    decided: DecisionEvaluated | None = None  #: what a table said last
 
     def apply(self, fact: Fact, events: Sequence[Event]) -> None:
         """Fold one turn: what the fact answered is closed, what the events ask for is open."""
@@ -123,8 +125,23 @@ class Open:
                 self.messages[key] = event
             case MessageUnsubscribed(subscription=key):
                 self.messages.pop(key, None)
+            case DecisionEvaluated():
+                self.decided = event
             case _:
                 pass
+
+    @property
+    def rests(self) -> bool:
+        """Whether it waits for timers and for nothing else."""
+        others = (
+            self.jobs,
+            self.tasks,
+            self.verdicts,
+            self.children,
+            self.incidents,
+            self.messages,
+        )
+        return bool(self.timers) and not any(others)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,6 +166,43 @@ class Waiting:
         return name in {self.element, self.key, f"{self.instance}/{self.key}"} or (
             name == self.task != ""
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rest:
+    """An instance that waits for a timer of its process, and what a table said last before it: why, as a rule."""
+
+    instance: str
+    element: str
+    task: str
+    until: datetime
+    decision: str = ""
+    reason: str = ""
+
+    @property
+    def text(self) -> str:
+        """`waits at Cool_down until 2026-11-21 14:03:07 UTC: circuit_breaker: 5 failures of …`."""
+        why = "".join(f": {part}" for part in (self.decision, self.reason) if part)
+        return f"waits at {self.element} until {self.until:%Y-%m-%d %H:%M:%S} UTC{why}"
+
+
+def resting_in(instances: Mapping[str, Open]) -> tuple[Rest, ...]:
+    """Return the instances that wait for a timer alone, the earliest first."""
+    found = [_rest(name, opened) for name, opened in instances.items() if opened.rests]
+    return tuple(sorted(found, key=lambda rest: (rest.until, rest.instance)))
+
+
+def _rest(instance: str, opened: Open) -> Rest:
+    key, until = min(opened.timers.items(), key=lambda timer: timer[1])
+    said = opened.decided.value if opened.decided else None
+    return Rest(
+        instance=instance,
+        element=key.partition("#")[0],
+        task=opened.task,
+        until=until,
+        decision=opened.decided.decision if opened.decided else "",
+        reason=str(said.get("reason") or "") if isinstance(said, Mapping) else "",
+    )
 
 
 def waiting_in(instances: Mapping[str, Open]) -> tuple[Waiting, ...]:

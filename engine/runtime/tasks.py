@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from engine.core.model import Job, Json, Variables
-from engine.errors import EngineError
+from engine.errors import BpmnError, EngineError
 from engine.ledger import EntryType
 from engine.plugins import call
 from engine.runtime.attempts import Attempts
@@ -117,11 +117,15 @@ class TaskWorld(PlanWorld):
         }
 
     async def run_worker(self, job: Job, task: Variables, selection: Variables) -> Variables:
-        """Return {worker, failure_class, message, exit_code, tokens, …}; failure_class "" is success."""
+        """Return {worker, failure_class, message, exit_code, tokens, …}; failure_class "" is success.
+
+        Raises BpmnError TOOL_FAILED_MEANWHILE when, by the time a slot is free, the circuit breaker has to be asked again.
+        """
         identifier = str(task["id"])
         self._declared[identifier] = declared_files(task)
         slots = job.variables.get("workers")
         async with self._slots.take(slots if isinstance(slots, int) else 1) as slot:
+            self._check_breaker(job, str(task.get("tool") or SHELL.name))
             workspace = await self._workspace_for(job, identifier)
             kind = selection.get("kind")
             if kind == "plugin":
@@ -129,6 +133,16 @@ class TaskWorld(PlanWorld):
             if kind != "worker":
                 return no_work(f"no worker or plugin is known for tool {task.get('tool')!r}")
             return await self._run_program(job, task, selection, workspace, slot)
+
+    def _check_breaker(self, job: Job, tool: str) -> None:
+        """Compare the facts of now with what the answer of the table holds for: it was asked before the wait for a slot."""
+        answered: Any = job.variables.get("breaker")  # Any: JSON of the process
+        holds_below = answered.get("holds_below") if isinstance(answered, Mapping) else None
+        if not isinstance(holds_below, int | Decimal):
+            return
+        now: Any = self.tool_results(tool)["failures"]  # Any: JSON of our own
+        if now >= holds_below:
+            raise BpmnError("TOOL_FAILED_MEANWHILE", f"{tool} has failed {now} times in a row")
 
     async def _run_program(
         self, job: Job, task: Variables, selection: Variables, workspace: Workspace, slot: int

@@ -29,6 +29,7 @@ from engine.ledger import Entry, EntryType, read_turn
 from engine.policy import PolicySet
 from engine.policy.study import explain as study
 from engine.runtime.nearest import NEVER_BEGUN, Nearest, nearest_change
+from engine.runtime.pending import look, resting_in
 from engine.runtime.proof import Book, Verified, recorded_definitions
 from engine.runtime.report import ended_state
 from engine.runtime.rows import matched_rows
@@ -55,7 +56,7 @@ class Step:
     """One thing that decided about the task: ledger number, kind, sentence, details."""
 
     seq: int
-    kind: str  #: person, path, decision, policy, worker, work, check, verdict, merge, failure, incident
+    kind: str  #: person, path, decision, policy, worker, work, check, verdict, merge, failure, incident, wait
     text: str
     details: tuple[str, ...] = ()
     evidence: Mapping[str, Json] = field(
@@ -117,6 +118,7 @@ def explain_task(store: Store, run: str, task: str) -> Explanation:
         elif entry.type in _BODIES and _concerns(entry, task, commits | subjects):
             steps.append(_body_step(entry))
     is_over = store.run(run).is_finished
+    steps += [] if is_over else _waits(store, run, task, entries[-1].seq)
     nearest = None
     if row.state in _OVER or (row.state != "merged" and is_over):
         nearest = _nearest(store, run, teller.definitions, row)
@@ -127,6 +129,25 @@ def explain_task(store: Store, run: str, task: str) -> Explanation:
         steps=tuple(steps),
         nearest=nearest,
     )
+
+
+def _waits(store: Store, run: str, task: str, seq: int) -> list[Step]:
+    """Return for which timer the task waits now, with what a table said before it."""
+    return [
+        Step(
+            seq=seq,
+            kind="wait",
+            text=rest.text,
+            evidence={
+                "element": rest.element,
+                "until": rest.until.isoformat(),
+                "decision": rest.decision,
+                "reason": rest.reason,
+            },
+        )
+        for rest in resting_in(look(store, run))
+        if rest.task == task
+    ]
 
 
 def _nearest(store: Store, run: str, definitions: Definitions, task: TaskRow) -> Nearest:

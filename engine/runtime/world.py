@@ -34,6 +34,7 @@ from engine.programs import (
 from engine.runtime.conductor import Clock, Judge
 from engine.runtime.forms import OUTPUT_TAIL_BYTES, policy_settings, program_result
 from engine.runtime.recorder import Recorder
+from engine.runtime.tool_results import ToolResults
 from engine.runtime.waivers import Waivers, granted
 from engine.settings import Settings
 from engine.store import Change
@@ -69,6 +70,7 @@ class GeneralWorld:
         self._clock = clock
         self._redact = Redactor.of_environment(os.environ, _worker_variables(site.settings))
         self._post: Callable[[Mapping[str, Json]], None] | None = None
+        self._tools = ToolResults(recorder.store, site.run)
 
     def connect(self, post: Callable[[Mapping[str, Json]], None]) -> None:
         """Let messages be published inside the run by `post`."""
@@ -88,6 +90,10 @@ class GeneralWorld:
 
     def check_contract(self, name: str, value: Json) -> None:
         self._site.contracts.check(name, value)
+
+    def tool_results(self, tool: str) -> Variables:
+        """Return {failures, seconds_since_last, last_reason} of the attempts of this run since the tool's last success."""
+        return self._tools.of(tool, self._clock.now())
 
     # ---- effects
 

@@ -86,7 +86,7 @@ EDITS = [
     pytest.param("deliver_task", text('id="Worker_too_slow"', 'cancelActivity="false" id="Worker_too_slow"'), [
         'behaviour: "Too slow" (Worker_too_slow): interrupts (no now, it was yes). What it is attached to, or lies in, goes on beside it.',
     ], id="a timeout that only reminds"),
-    pytest.param("deliver_task", text('source="=task.tool" target="tool"', 'source="=task.worker" target="tool"'), [
+    pytest.param("deliver_task", text('source="=task.tool" target="tool" /><zeebe:input source="=worker_names"', 'source="=task.worker" target="tool" /><zeebe:input source="=worker_names"'), [
         'behaviour: "Select worker or plugin" (Select_plugin): input "tool" is =task.worker now, it was =task.tool. Its work sees another value.',
     ], id="an input mapping"),
     pytest.param("deliver_task", text('decisionId="plugin_selection"', 'decisionId="my_selection"'), [

@@ -127,11 +127,13 @@ def test_the_panel_shows_levels_workers_and_what_happened(
         "report": body,
         "workers": [{"slot": 1, "worker": "claude", "task": "tax", "attempt": 2, "since": at}],
         "recent": [{"at": at, "text": "merged [price] as 0123"}],
+        "resting": [{"task": "debt", "text": "waits at Cool_down until noon"}],
     }
     Console(width=100).print(panel(seen))
     shown = capfd.readouterr().out
     for text in (
         "shop · failed · 1/3 merged",
+        "debt waits at Cool_down until noon",
         "level 1  1/1 merged",
         "level 2  0/2 merged",
         "wave   2  failed  debt tax",
