@@ -50,6 +50,7 @@ tier_0 := {
 	"TWO_OWNERS": "nobody has verified the file that two tasks made together",
 	"TIER": "evidence is missing",
 	"REVIEW": "evidence is missing: a waiver is no review",
+	"RELEASE_REVIEW": "evidence is missing: a waiver is no review",
 	"NETWORK_UNDECIDED": "it is decided in the configuration, once for all",
 	"VARIABLE_FORBIDDEN": "the worker could change what the engine and git do",
 	"AUDIT_BROKEN": "nothing that is recorded could be believed",

@@ -22,8 +22,9 @@ async def build_waves(activation: Activation) -> Variables:
 
     What an earlier run of the feature has merged, and is on the branch still, is left out, unless `requested_anew`. So is,
     when people set back some of the tasks that the run before had put aside, the rest of them and what depends on it.
-    `plan.head` is the commit on which the run builds. With `requested_level`, what stands above it is left for later. `plan` counts: `merged_before`, `left_aside` (left
-    out, and not merged), `left_for_later` (those of them that the level leaves out).
+    With `requested_level`, what stands above it is left for later. `plan` counts: `merged_before`, `left_aside` (left
+    out, and not merged), `left_for_later` (those of them that the level leaves out), `changed_before` (files that the
+    branch changes already). `plan.tags` are those of all tasks of the graph, `plan.head` is where the branch stands.
     """
     given = activation.job.variables
     level = given.get("requested_level")
@@ -45,6 +46,8 @@ async def build_waves(activation: Activation) -> Variables:
             "merged_before": graph.get("merged_before", 0),
             "left_aside": graph.get("left_aside", 0),
             "left_for_later": graph.get("left_for_later", 0),
+            "changed_before": graph.get("changed_before"),
+            "tags": graph.get("tags"),
             "widest": plan.widest,
             "tools": tools,
             "plugins": await activation.delivery.needed_plugins(tools, workers),

@@ -162,7 +162,7 @@ class Carrying:
             "status": status,
             "code": ended.code,
             "message": ended.message,
-            "reasons": _reasons(ended) if status == "blocked" else [],
+            "reasons": _reasons(ended) if _is_closed(status, ended) else [],
             **paused,
         }
         await recorder.commit(
@@ -180,6 +180,11 @@ class Carrying:
 
 def _is_stop(ended: Ended) -> bool:
     return ended.state == "stopped"
+
+
+def _is_closed(status: str, ended: Ended) -> bool:
+    """Tell whether a policy may have closed a run that came to its end: at its start, or at the release."""
+    return status == "blocked" or (status == "failed" and ended.state == "completed")
 
 
 def _reasons(ended: Ended) -> list[Json]:

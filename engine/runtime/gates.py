@@ -46,7 +46,8 @@ async def judged(
     if gate.enforcement == "off":
         return {**known, **not_applicable("DISABLED", "switched off in the configuration")}
     if TIERS[gate.tier] > max_level:
-        asked = f"the gate tier table asks for L0 to L{max_level}"
+        table = "table of release gates" if gate.stage == "final" else "gate tier table"
+        asked = f"the {table} asks for {f'L0 to L{max_level}' if max_level >= 0 else 'no gate'}"
         return {**known, "required": False, **not_applicable("TIER_NOT_REQUIRED", asked)}
     return {**known, **await run()}
 

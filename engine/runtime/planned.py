@@ -11,7 +11,7 @@ from engine.ledger import Draft, EntryType, note
 from engine.runtime.conductor import Clock
 from engine.runtime.earlier import merged_before
 from engine.runtime.foresight import machine_limits
-from engine.runtime.forms import body_of, contexts
+from engine.runtime.forms import body_of, contexts, texts
 from engine.runtime.gates import needs
 from engine.runtime.recorder import Recorder
 from engine.runtime.set_back import COMMAND as RETRY
@@ -41,7 +41,8 @@ class PlanWorld(GeneralWorld):
     async def read_task_graph(self, *, anew: bool, level: int | None = None) -> Variables:
         """Return the task graph without the tasks that an earlier run has merged, and without those that were left
         aside when people set others back; `anew` leaves none out. What stands above `level` is left for later. Levels
-        are those of the whole graph. `head`: the commit on which all of it is built."""
+        are those of the whole graph. `head`: the commit on which all of it is built; `tags`: of all tasks; `changed_before`:
+        how many files the branch changes when the run begins."""
         read, _ = await asyncio.to_thread(
             read_task_graph, self._site.root, self.feature, self._site.contracts
         )
@@ -61,7 +62,21 @@ class PlanWorld(GeneralWorld):
         aside = Aside() if anew else await self._in_thread(self._left_aside, left.tasks)
         self._failures.update(aside.failures)
         await self._recorder.commit(self._requests(aside), [*changes, *aside.changes()])
-        return {**left.graph_without(aside), "head": self._base.head}
+        return {
+            **left.graph_without(aside),
+            "head": self._base.head,
+            "tags": sorted(
+                {tag for task in contexts(read["tasks"]) for tag in texts(task.get("tags"))}
+            ),
+            "changed_before": await self._in_thread(self._changed_before),
+        }
+
+    def _changed_before(self) -> int:
+        """Return how many files the branch changes already, when the run begins."""
+        base = self._base
+        if base.head == base.commit:
+            return 0
+        return len(self._repository.diff(base.commit, base.head))
 
     def _left_aside(self, tasks: Sequence[Variables]) -> Aside:
         return left_aside(self._recorder.store, self.feature, self.run, tasks, self._written)

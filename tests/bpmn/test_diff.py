@@ -99,8 +99,8 @@ EDITS = [
         'behaviour: catch event "Wait for the night" (Night) is new; it stands after "May it be launched?" (May_launch).',
     ], id="a pause"),
     pytest.param("orchestration", gone("Run_final_gates"), [
-        'behaviour: service task "Run final gates" (Run_final_gates) is gone, with job type checks.run_gates; it stood after "All merged?" (All_merged). Its work is not done any more.',
-        'behaviour: a flow leads now "All merged?" (All_merged) → "Final gates open?" (Final_gates_open), =count(wave_results) = count(waves) and (plan.left_aside = null or plan.left_aside = 0) and every r in wave_results satisfies r.state = "merged".',
+        'behaviour: service task "Run final gates" (Run_final_gates) is gone, with job type checks.run_gates; it stood after "Decide release gates" (Decide_release). Its work is not done any more.',
+        'behaviour: a flow leads now "Decide release gates" (Decide_release) → "Final gates open?" (Final_gates_open), without a condition.',
     ], id="no final gates"),
     pytest.param("orchestration", gone("May_start"), [
         'gate: "Deliver waves" (Deliver_waves): a way leads to it without a pass of policy "preflight". No policy and no person stands before it on every way here; the process it calls asks on its own.',

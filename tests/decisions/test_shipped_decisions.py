@@ -29,6 +29,7 @@ def test_all_tables_are_there() -> None:
     assert {file.stem for file in FILES} >= {
         "retry_policy",
         "gate_tier",
+        "release_gates",
         "rollback_trigger",
         "plugin_selection",
         "worker_count",

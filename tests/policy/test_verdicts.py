@@ -160,7 +160,17 @@ def test_the_shipped_policies_have_no_findings() -> None:
 
 @pytest.mark.parametrize(
     "package",
-    ["preflight", "launch", "merge", "security", "compliance", "ownership", "budget", "waivers"],
+    [
+        "preflight",
+        "launch",
+        "merge",
+        "release",
+        "security",
+        "compliance",
+        "ownership",
+        "budget",
+        "waivers",
+    ],
 )
 @pytest.mark.parametrize(
     "input_", [{}, {"candidate": None}, {"plan": [], "task": 1}, {"settings": {}}]
