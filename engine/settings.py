@@ -97,6 +97,13 @@ class ManifestSettings(_Section):
     enforcement: Enforcement = Field(
         default="block", description="What a write outside a task's declared files does."
     )
+    rescope: Literal["off", "auto"] = Field(
+        default="off",
+        description="auto: under block, a task whose undeclared writes nobody else owns is tried once more with them declared.",
+    )
+    rescope_paths: Annotated[int, Field(ge=1, le=100)] = Field(
+        default=5, description="So many paths at most; with more it is as with off."
+    )
 
 
 class GateSettings(_Section):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from engine.handlers import Activation, Handlers, Variables
 
 handlers = Handlers()
@@ -20,11 +22,13 @@ handlers = Handlers()
         "jitter",
         "failure_count",
         "kind_counts",
+        "task",
     ),
     delivers=True,
 )
 async def acquire(activation: Activation) -> Variables:
-    """Gives the task a fresh worktree on the head of the integration branch; unsaved work in an old one is kept."""
+    """Gives the task a fresh worktree on the head of the integration branch; unsaved work in an old one is kept.
+    A task whose files were widened in this run is answered as it is now."""
     return await activation.delivery.acquire_workspace(activation.job, activation.mapping("task"))
 
 
@@ -44,6 +48,27 @@ async def validate(activation: Activation) -> Variables:
         "valid": True,
         "tool_results": activation.world.tool_results(str(task.get("tool") or "shell")),
     }
+
+
+@handlers.job(
+    "task.rescope",
+    title="Widen the files of the task",
+    needs=("task", "verification"),
+    gives=("rescoped",),
+    delivers=True,
+)
+async def rescope(activation: Activation) -> Variables:
+    """Lets the task also write what its last attempt wrote undeclared: recorded in the ledger, for this run and this task. The next
+    `workspace.acquire` answers with the wider task. The task graph is not edited."""
+    found = activation.mapping("verification").get("rescope")
+    if not isinstance(found, Mapping):
+        raise activation.wrong(
+            "verification", "one with rescope, of an attempt with undeclared writes", found
+        )
+    reason = activation.text("reason", "widened by the rescope table")
+    return await activation.delivery.rescope(
+        activation.job, activation.mapping("task"), found, reason
+    )
 
 
 @handlers.job(

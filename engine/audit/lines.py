@@ -18,7 +18,7 @@ from engine.audit.findings import Record
 
 TYPES: Final = frozenset(
     """run.created run.resumed run.stopped run.finished definitions.loaded instance.turn
-    command.received workspace.created workspace.captured workspace.removed worker.started
+    command.received workspace.created workspace.captured workspace.removed manifest.rescoped worker.started
     worker.finished plugin.called usage.recorded gate.finished verdict.recorded waiver.granted
     merge.authorized merge.completed merge.voided merge.refused rollback.authorized
     rollback.completed rollback.voided publish.completed publish.refused checkpoint.signed

@@ -259,6 +259,7 @@ _WORDS: Mapping[str, str] = {
     "run.finished": "run ended: {status} {message}",
     "command.received": "command {kind}: {answer}",
     "workspace.created": "workspace {path} on {base}",
+    "manifest.rescoped": "may also write {paths}: {reason}",
     "workspace.captured": "files captured as commit {commit}",
     "workspace.removed": "workspace removed",
     "worker.started": "worker {worker} started",

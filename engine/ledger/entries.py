@@ -42,6 +42,7 @@ class EntryType(StrEnum):
     INSTANCE_TURN = "instance.turn"
     COMMAND_RECEIVED = "command.received"  #: a person stopped, retried, approved, sent a message
     WORKSPACE_CREATED = "workspace.created"
+    MANIFEST_RESCOPED = "manifest.rescoped"  #: a task may write files that it had not declared
     WORKSPACE_CAPTURED = "workspace.captured"  #: its files became a commit in the vault
     WORKSPACE_REMOVED = "workspace.removed"
     WORKER_STARTED = "worker.started"

@@ -170,6 +170,7 @@ BODIES: Final[Mapping[str, Mapping[str, Check]]] = {
     "definitions.loaded": {"bundle": _hash},
     "command.received": {"kind": _text, "answer": _text},
     "workspace.created": {},
+    "manifest.rescoped": {"job": _text, "paths": _texts, "reason": _text},
     "workspace.captured": {"commit": _object_id},
     "workspace.removed": {},
     "worker.started": {"job": _text},

@@ -23,6 +23,7 @@ _TYPES: Final = (
     EntryType.COMMAND_RECEIVED,
     EntryType.WORKER_STARTED,
     EntryType.WORKER_FINISHED,
+    EntryType.MANIFEST_RESCOPED,
     EntryType.WORKSPACE_CAPTURED,
     EntryType.GATE_FINISHED,
     EntryType.MERGE_COMPLETED,
@@ -153,6 +154,8 @@ def _told(entry: Entry, body: Mapping[str, Any]) -> str:  # Any: JSON of our own
         case EntryType.WORKER_STARTED:
             again = f", attempt {body['attempt']}" if body["attempt"] > 1 else ""
             return f"{entry.task}: {body['worker']} starts{again}"
+        case EntryType.MANIFEST_RESCOPED:
+            return f"{entry.task}: may also write {_listed(body['paths'])}: {body['reason']}"
         case EntryType.WORKER_FINISHED if body["failure_class"]:
             return f"{entry.task}: {body['worker']} failed: {body['reason']}"
         case EntryType.WORKER_FINISHED:

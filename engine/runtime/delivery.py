@@ -130,6 +130,7 @@ class Delivery(TaskWorld):
             "changed_files": len(changed),
             "diff_lines": lines,
             "undeclared": undeclared,
+            "widened": self._rescoping.owners(tasks),
             "tags": sorted(
                 {tag for task in contexts(wave.get("tasks")) for tag in texts(task.get("tags"))}
             ),

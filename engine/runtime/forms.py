@@ -21,7 +21,11 @@ def policy_settings(settings: Settings) -> Variables:
     """Return the part of the settings that tables and policies see; a fact of the run."""
     return {
         "security": {"level": settings.security.level, "network": settings.security.network},
-        "manifest": {"enforcement": settings.manifest.enforcement},
+        "manifest": {
+            "enforcement": settings.manifest.enforcement,
+            "rescope": settings.manifest.rescope,
+            "rescope_paths": settings.manifest.rescope_paths,
+        },
         "budgets": {
             "tokens_per_task": settings.budgets.tokens_per_task,
             "cost_micros_per_run": settings.budgets.cost_micros_per_run,

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Collection, Mapping, Sequence
 
 from engine.core.model import Json, Variables
+from engine.errors import EngineError
 from engine.frozen import dataclass
 from engine.ledger import Draft, EntryType, note
 from engine.runtime.conductor import Clock
@@ -97,6 +98,16 @@ class PlanWorld(GeneralWorld):
             holds=lambda commit: self._repository.holds(commit, self._base.head),
             but=self.run,
         )
+
+    async def _whole_graph(self) -> Sequence[Variables] | None:
+        """Return all tasks of the feature as they are written now, None when they cannot be read."""
+        try:
+            graph, _ = await asyncio.to_thread(
+                read_task_graph, self._site.root, self.feature, self._site.contracts
+            )
+        except EngineError:
+            return None
+        return contexts(graph["tasks"])
 
     async def machine(self) -> Variables:
         """Return limits of this machine and names that tables and policies need."""

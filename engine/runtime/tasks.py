@@ -32,6 +32,7 @@ from engine.runtime.forms import (
 )
 from engine.runtime.planned import PlanWorld
 from engine.runtime.recorder import Recorder
+from engine.runtime.rescoping import Rescoping
 from engine.runtime.slots import Slots
 from engine.runtime.verifying import Verification
 from engine.runtime.world import Site
@@ -57,15 +58,23 @@ class TaskWorld(PlanWorld):
         self._task_tokens: dict[str, int] = {}
         self._slots = Slots()
         self._attempts = Attempts(site, recorder, clock)
+        self._rescoping = Rescoping()
 
     def recall(self) -> None:
         """After a kill: read back from the ledger what later steps of this run need to know."""
         for entry in self._recorder.store.entries(
-            self.run, types=(EntryType.USAGE_RECORDED, EntryType.WORKSPACE_CAPTURED)
+            self.run,
+            types=(
+                EntryType.USAGE_RECORDED,
+                EntryType.WORKSPACE_CAPTURED,
+                EntryType.MANIFEST_RESCOPED,
+            ),
         ):
             body: Any = entry.body  # Any: JSON of our own entries
             if entry.type is EntryType.USAGE_RECORDED:
                 self._add_usage(entry.task, body["tokens"], body["cost_micros"])
+            elif entry.type is EntryType.MANIFEST_RESCOPED:
+                self._rescoping.take(entry.task, body["files"])
             else:
                 self._remember(entry.task, snapshot_of(body), str(body.get("unfinished") or ""))
 
@@ -114,6 +123,7 @@ class TaskWorld(PlanWorld):
             "waivers": await self._waivers(),
             "jitter": chance(self.run, workspace.task, job.visit),
             **(self._counts_before(workspace.task) if job.visit == 1 else {}),
+            **self._rescoping.applied(task),
         }
 
     async def run_worker(self, job: Job, task: Variables, selection: Variables) -> Variables:
@@ -263,6 +273,7 @@ class TaskWorld(PlanWorld):
                 "failure_class": problem[0],
                 "failure_kind": kind_of(problem[0]),
                 "message": self._redact.text(problem[1]),
+                **(await self._rescope_facts(task, snapshot)),
             }
         commit = snapshot.commit
 
@@ -293,6 +304,21 @@ class TaskWorld(PlanWorld):
             "message": outcome["reason"],
             "exit_code": outcome["exit_code"],
         }
+
+    async def rescope(
+        self, job: Job, task: Variables, rescope: Variables, reason: str
+    ) -> Variables:
+        """Let the task write what its last attempt wrote undeclared; return {rescoped: paths}. A second time nothing is added."""
+        identifier = str(task["id"])
+        paths, added = rescope["paths"], body_of(rescope["added"])
+        if not self._rescoping.knows(identifier):
+            await self._record(
+                EntryType.MANIFEST_RESCOPED,
+                {"job": job.key, "paths": paths, "files": added, "reason": reason},
+                task=identifier,
+            )
+            self._rescoping.take(identifier, added)
+        return {"rescoped": paths}
 
     async def quarantine(self, job: Job, task: Variables, reason: str) -> Variables:
         """Show the last kept commit of the task on a branch of the user's repository; return {branch, commit}."""
@@ -358,6 +384,15 @@ class TaskWorld(PlanWorld):
         ]
 
     # ---- private steps
+
+    async def _rescope_facts(self, task: Variables, snapshot: Snapshot) -> dict[str, Json]:
+        """Return {rescope} with the facts about undeclared writes that are blocked; see `Rescoping.facts`."""
+        is_off = self._site.settings.manifest.rescope == "off"
+        if is_off or not snapshot.undeclared or snapshot.manifest == "pass":
+            return {}
+        secret = [path for path in snapshot.undeclared if self._redact.text(path) != path]
+        facts = self._rescoping.facts(task, snapshot, await self._whole_graph(), secret)
+        return {"rescope": self._redact.value(facts)}
 
     async def _keep_unfinished(self, workspace: Workspace, why: str) -> Snapshot | None:
         """Return unfinished work as one kept commit that is recorded, or None when there is none."""

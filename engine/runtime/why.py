@@ -48,6 +48,7 @@ _BODIES = {
     EntryType.WORKER_STARTED,
     EntryType.WORKER_FINISHED,
     EntryType.WORKSPACE_CAPTURED,
+    EntryType.MANIFEST_RESCOPED,
 }
 
 
@@ -303,6 +304,13 @@ def _body_step(entry: Entry) -> Step:
             ended = "paused" if body.get("paused") else ended
             return Step(
                 seq=entry.seq, kind="worker", text=f"{body['worker']}: {ended}: {body['reason']}"
+            )
+        case EntryType.MANIFEST_RESCOPED:
+            return Step(
+                seq=entry.seq,
+                kind="work",
+                text=f"may also write {', '.join(body['paths'])}: {body['reason']}",
+                evidence={"paths": body["paths"], "reason": body["reason"]},
             )
         case EntryType.WORKSPACE_CAPTURED:
             changed = [change["path"] for change in body["changed"]]

@@ -19,6 +19,7 @@ from engine.workspaces.model import (
     Stale,
     Workspace,
 )
+from engine.workspaces.paths import is_declared
 from engine.workspaces.repository import Repository
 
 __all__ = [
@@ -41,4 +42,5 @@ __all__ = [
     "Snapshot",
     "Stale",
     "Workspace",
+    "is_declared",
 ]

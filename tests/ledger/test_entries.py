@@ -56,6 +56,7 @@ BODIES = {
     EntryType.DEFINITIONS_LOADED: {"bundle": "0" * 64},
     EntryType.COMMAND_RECEIVED: {"kind": "approve", "answer": "taken"},
     EntryType.WORKSPACE_CREATED: {"path": "w/1"},
+    EntryType.MANIFEST_RESCOPED: {"job": "j", "paths": ["a.txt"], "reason": "nobody owns it"},
     EntryType.WORKSPACE_CAPTURED: {"commit": "e" * 64},
     EntryType.WORKSPACE_REMOVED: {},
     EntryType.WORKER_STARTED: {"job": "j"},
