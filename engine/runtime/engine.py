@@ -33,23 +33,17 @@ from engine.runtime.carrying import Carrying, OnStart, Watch
 from engine.runtime.chosen import has_done, level_of_run, nothing_unfinished, to_go_on
 from engine.runtime.companions import write_companions
 from engine.runtime.conductor import Clock
-from engine.runtime.earlier import merged_before
 from engine.runtime.foresight import foresee, machine_limits
 from engine.runtime.home import ignore
 from engine.runtime.jobs import check_jobs
 from engine.runtime.older import refuse_forgotten_runs
 from engine.runtime.pending import Waiting
+from engine.runtime.plans import first_tasks, merged_already, planned
 from engine.runtime.proof import recorded_definitions
 from engine.runtime.publishing import base_branch, publish_again
 from engine.runtime.rehearsal import first_verdict
 from engine.runtime.report import report_of, write_report
-from engine.runtime.specs import (
-    find_task_graph,
-    level_of,
-    read_task_graph,
-    without_tasks,
-    written_tasks,
-)
+from engine.runtime.specs import find_task_graph, read_task_graph
 from engine.runtime.waivers import Waivers
 from engine.runtime.work import FeatureWork, ProcessWork, Work
 from engine.settings import Project, Settings, load_project
@@ -58,7 +52,6 @@ from engine.store import EngineLock, Run, Store
 from engine.workspaces import Repository
 
 ENTRY_POINTS = "engine.service_tasks"
-READY = 16  #: workspaces that are made before the process asks for them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,7 +178,7 @@ class Engine:
         and where another job stands before that gateway.
         """
         run = None
-        graph, planned = self._planned(feature, mode, level)
+        graph, planned = self._planned(feature, mode=mode, level=level)
         if going_on and not self.has_store():
             raise nothing_unfinished(feature)
         if self.has_store() and not new:
@@ -193,11 +186,14 @@ class Engine:
                 run = to_go_on(store, feature, level=planned["level"], must=going_on)
                 begun = level_of_run(store, run) if run else None
             if begun != planned["level"] and begun is not None:
-                graph, planned = self._planned(feature, mode, str(begun))
+                graph, planned = self._planned(feature, mode=mode, level=str(begun))
         foreseen = foresee(
             planned, self.settings, self.definitions(), machine_limits(self.settings)
         )
-        merged = {} if new else self._merged(feature, graph)
+        merged: dict[str, dict[str, str]] = {}
+        if not new and self.has_store():
+            with self.store() as store:
+                merged = merged_already(self.project, store, feature, graph)
         return {
             **planned,
             "merged": merged,
@@ -234,50 +230,14 @@ class Engine:
             )
 
     def _planned(
-        self, feature: str, mode: str | None = None, level: str | None = None
+        self, feature: str, *, mode: str | None = None, level: str | None = None
     ) -> tuple[Variables, dict[str, Any]]:
         # Any: JSON of the plan
-        from service_tasks.planning import beyond, build_plan, with_levels
-
-        graph, path = read_task_graph(self.project.root, feature, self.contracts())
-        mode = mode or self.settings.run.mode or "waves"
-        plan = build_plan(graph, mode)
-        levelled = with_levels(graph)
-        limit = None if level is None else level_of(levelled, level)
-        later = beyond(levelled, limit)
-        if later:
-            plan = build_plan(without_tasks(levelled, later), mode)
-        return graph, {
-            "file": str(path),
-            "mode": plan.mode,
-            "task_count": plan.task_count,
-            "widest": plan.widest,
-            "waves": list(plan.waves),
-            "level": limit,
-            "later": later,
-        }
+        return planned(self.project, self.contracts(), feature, mode=mode, level=level)
 
     def task_graph(self, feature: str) -> Variables:
         """Return the task graph of `feature` as it is now. Raises UsageError, ContractError."""
         return read_task_graph(self.project.root, feature, self.contracts())[0]
-
-    def _merged(self, feature: str, graph: Variables) -> dict[str, dict[str, str]]:
-        """Return the tasks that `run` would leave out; the vault and the store are read only."""
-        if not self.has_store() or not (self.project.home / "vault.git").is_dir():
-            return {}
-        written = written_tasks(graph)
-        with (
-            self.store() as store,
-            Repository.open(self.project.home, self.project.root, None) as repository,
-        ):
-            unfinished = store.unfinished_run(feature)
-            head = repository.start_of(
-                feature, unfinished.id if unfinished else None, self.settings.run.base_branch
-            )
-            found = merged_before(
-                store, feature, written, holds=lambda commit: repository.holds(commit, head)
-            )
-        return {task: {"run": run, "commit": commit} for task, (run, commit) in found.items()}
 
     def run_feature(
         self,
@@ -292,8 +252,9 @@ class Engine:
     ) -> RunResult:
         """Carry out `feature`: resume its unfinished run, or start one. Blocks until it ended or waits for people.
 
-        `going_on`: only resume. `level`, number or name: what stands above it is left for later. An unfinished run goes on under the definitions it began with. Everything that can be wrong with the input
-        is checked before anything is written.
+        `going_on`: only resume. `level`, number or name: what stands above it is left for later. An unfinished run goes on
+        under the definitions it began with. Everything that can be wrong with the input is checked before anything is
+        written.
         """
         graph = _file_digest(find_task_graph(self.project.root, feature))
         _, plan = self._planned(feature, level=level)
@@ -341,7 +302,7 @@ class Engine:
                 base=base,
                 anew=new,
                 level=level_of_run(store, unfinished) if unfinished else wanted,
-                first=() if known else _first(plan),  # of later runs, some tasks may be done
+                first=() if known else first_tasks(plan),  # of later runs, some tasks may be done
             )
             result = self._carry_out(
                 store=store,
@@ -583,12 +544,6 @@ def _locked(home: Path, name: str) -> Iterator[EngineLock]:
         yield lock
     finally:
         lock.release()
-
-
-def _first(plan: Mapping[str, Any]) -> list[str]:
-    """Return the tasks that most likely begin, as many as are worth being made ready before they are asked for."""
-    waves = plan["waves"]
-    return [str(task["id"]) for task in waves[0]["tasks"]][:READY] if waves else []
 
 
 def _file_digest(path: Path) -> str:
