@@ -116,7 +116,8 @@ def test_a_wrong_call_says_what_to_do(
 
 
 def test_lint_is_silent_about_the_shipped_tables(engine: Any) -> None:
-    assert engine("lint", str(FOLDER)) == (0, "8 files checked: nothing to report\n", "")
+    count = len(list(FOLDER.glob("*.dmn")))
+    assert engine("lint", str(FOLDER)) == (0, f"{count} files checked: nothing to report\n", "")
 
 
 def test_lint_ends_with_three_for_errors_and_prints_four_forms(engine: Any, file: Any) -> None:
