@@ -23,23 +23,28 @@ def refuse_older_database(store: Store, run: str, folder: Path) -> None:
 
 
 def refuse_forgotten_runs(store: Store) -> None:
-    """Raise IntegrityError when the database has fewer entries of a run than an exported checkpoint was signed over.
+    """Raise IntegrityError when the database has fewer entries of a run than an exported checkpoint was signed over, or
+    does not know a run that was exported.
 
     Otherwise an engine on a database restored from an old copy would do again what is merged already. Runs that have
     not ended are looked at more closely when they go on.
     """
-    exported = sorted((store.home / "ledger").glob("*/checkpoint"))
-    sizes = {note.parent: _signed_size(note) for note in exported}
+    lines = sorted((store.home / "ledger").glob("*/*.jsonl"))
+    sizes = {path.parent: 0 for path in lines if path.stat().st_size}
+    for note in sorted((store.home / "ledger").glob("*/checkpoint")):
+        sizes[note.parent] = _signed_size(note)
     runs = store.runs()  # afterwards: other engines go on
     entries = {run.id: run.entries for run in runs}
     unfinished = {run.id for run in runs if not run.is_finished}
     for folder, signed in sizes.items():
         run = folder.name
-        if run not in unfinished and signed > entries.get(run, 0):
+        if run not in unfinished and (run not in entries or signed > entries[run]):
             raise IntegrityError(
                 "the database is older than the ledger that was exported from it",
                 where=str(folder),
-                expected=f"the {signed} entries of run {run} that a checkpoint was signed over",
+                expected=f"the {signed} entries of run {run} that a checkpoint was signed over"
+                if signed
+                else f"run {run}, of which lines were exported",
                 got=f"{entries[run]}" if run in entries else "a database without that run",
                 hint="Put the newer database back; or move that folder away to start without it.",
             )

@@ -53,3 +53,15 @@ def test_a_database_with_fewer_entries_than_were_signed_is_refused(tmp_path: Pat
         pytest.raises(IntegrityError, match=r"expected the 7 entries of run r1 .* but got 3"),
     ):
         refuse_forgotten_runs(store)
+
+
+def test_lines_alone_tell_of_a_run_that_the_database_does_not_know(tmp_path: Path) -> None:
+    """A run that was killed in its first second has merged, perhaps, but no checkpoint is exported yet."""
+    store_with_run(tmp_path, "r1")
+    (tmp_path / "ledger" / "r1" / "checkpoint").unlink()
+    (tmp_path / "engine.db").unlink()
+    with (
+        Store.open(tmp_path / "engine.db") as store,
+        pytest.raises(IntegrityError, match="expected run r1, of which lines were exported, but"),
+    ):
+        refuse_forgotten_runs(store)
