@@ -31,7 +31,7 @@ from engine.core.model import ElementActivated, ElementCompleted, JobCompleted
 from engine.ledger import Draft, Head, seal, turn, verify_chain
 from engine.ledger.export import Exporter
 from engine.runtime.older import refuse_older_database
-from engine.store import InstanceOpened, Store, connections
+from engine.store import InstanceOpened, Store, sqlite
 from tests.audit.finished import finished_run
 
 AT = datetime(2026, 11, 20, 23, 20, 42, 123456, tzinfo=UTC)
@@ -230,18 +230,18 @@ def append(store: Store, drafts: Sequence[Draft], batch: int) -> None:
 
 @contextmanager
 def without_fsync() -> Iterator[None]:
-    connect = connections.Database._connect_to_write
+    connect = sqlite.SqliteFile._connect
 
-    def hurried(self: connections.Database) -> sqlite3.Connection:
-        connection = connect(self)
+    def hurried(self: sqlite.SqliteFile, mode: str) -> sqlite3.Connection:
+        connection = connect(self, mode)
         connection.execute("PRAGMA synchronous=OFF")
         return connection
 
-    connections.Database._connect_to_write = hurried  # type: ignore[method-assign]  # measured, not shipped
+    sqlite.SqliteFile._connect = hurried  # type: ignore[method-assign]  # measured, not shipped
     try:
         yield
     finally:
-        connections.Database._connect_to_write = connect  # type: ignore[method-assign]  # put back
+        sqlite.SqliteFile._connect = connect  # type: ignore[method-assign]  # put back
 
 
 def cpu(action: Callable[[], Any]) -> float:  # Any: the result is not looked at
