@@ -6,7 +6,6 @@ history of its own, shares no file with the code and only moves forward.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -56,16 +55,10 @@ def _tree(vault: Vault, tip: str | None, files: Mapping[str, bytes]) -> str:
     """Return the tree of `tip` with `files` in it."""
     git, place = vault.git, vault.place
     names = [check_name(name, "file name") for name in files]
-    with tempfile.TemporaryDirectory(prefix="engine-attest-") as folder:
-        paths = [Path(folder) / name for name in names]
-        for path, content in zip(paths, files.values(), strict=True):
-            path.write_bytes(content)
-        listed = "".join(f"{path}\n" for path in paths).encode()
-        made = git.run("hash-object", "-w", "--no-filters", "--stdin-paths", at=place, stdin=listed)
-    lines = [
-        f"100644 blob {check_oid(oid)}\t{name}"
-        for oid, name in zip(made.text.splitlines(), names, strict=True)
-    ]
+    lines = []
+    for name, content in zip(names, files.values(), strict=True):
+        oid = git.run("hash-object", "-w", "--stdin", at=place, stdin=content).text
+        lines.append(f"100644 blob {check_oid(oid)}\t{name}")
     if tip is not None:
         there = git.run("cat-file", "-p", f"{tip}^{{tree}}", at=place).text.splitlines()
         lines += [line for line in there if line.partition("\t")[2] not in names]
