@@ -79,6 +79,29 @@ class Project:
         (self.root / ".engine" / "engine.toml").write_text(text, "utf-8")
 
 
+def one_after_the_other(root: Path) -> Project:
+    """Return a new project in `root` whose feature has two tasks, in two waves."""
+    root.mkdir()
+    project = Project(root)
+    project.git("init", "-q", "-b", "main")
+    project.git(
+        *[
+            "-c",
+            "user.name=T",
+            "-c",
+            "user.email=t@example.org",
+            "commit",
+            "-q",
+            "--allow-empty",
+            "-m",
+            "first",
+        ]
+    )
+    project.configure("")
+    project.write_graph([task("price"), task("order", dependencies=["price"])])
+    return project
+
+
 def task(name: str, script: str = "", check: str = "true", **more: Any) -> dict[str, Any]:
     """Return a shell task that owns `<name>.txt`; by default it writes it."""
     return {

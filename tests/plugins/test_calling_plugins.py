@@ -15,6 +15,7 @@ from engine.plugins import Plugin, PluginResult, call, discover
 from engine.programs import Redactor
 from engine.programs.proc import processes, read_marks
 from engine.shipped import folder
+from tests.needs import linux
 
 OK = '{"result": "ok", "output": {"n": 1}}'
 Make = Callable[..., Plugin]
@@ -203,11 +204,10 @@ async def test_secrets_are_taken_out_of_answers(
     assert result.output == {"n": 1, "t": "[redacted:key]"}
 
 
-# the test itself looks for strays in /proc, which only Linux has; CI runs on Linux
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 async def test_what_a_plugin_forks_is_gone_after_the_call(
     make: Make, contracts: Contracts, tmp_path: Path
 ) -> None:
+    linux("strays are looked for in /proc")
     plugin = make(
         "import subprocess\n"
         "for _ in range(3):\n"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import pytest
 
 from engine.programs import Limits, Program, Redactor, clean_environment, run_program
 from engine.programs.proc import processes, read_marks
+from tests.needs import linux
 
 
 def program(argv: str | tuple[str, ...], folder: Path, **changes: Any) -> Program:
@@ -125,9 +125,8 @@ async def test_a_missing_folder_is_named(tmp_path: Path) -> None:
         pytest.param("sh -c 'while :; do sleep 60 & sleep 0.01; done' &", id="breeding"),
     ],
 )
-# a process that has left its group is found by its environment in /proc: a promise for Linux only; CI runs on Linux
-@pytest.mark.skipif(sys.platform != "linux", reason="without /proc only groups are known")
 async def test_what_a_program_leaves_behind_is_killed(left_behind: str, tmp_path: Path) -> None:
+    linux("a process that has left its group is found by its environment in /proc")
     before = {p.pid for p in processes()}
     began = time.monotonic()
     outcome = await run_program(program(f"{left_behind}\necho done", tmp_path))

@@ -17,19 +17,14 @@ from engine.errors import IntegrityError
 from engine.runtime.engine import Engine
 from engine.store import Fenced
 from engine.workspaces import Base, Repository
-from tests.acceptance.conftest import Project, task
+from tests.acceptance.conftest import one_after_the_other
 
 
 @pytest.fixture(scope="module")
 def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that was stopped after its first merge, and `older.db`: its database from just before that."""
     root = tmp_path_factory.mktemp("older") / "shop"
-    root.mkdir()
-    project = Project(root)
-    project.git("init", "-q", "-b", "main")
-    project.git("-c", "user.name=T", "-c", "user.email=t@example.org", "commit", "-q", "--allow-empty", "-m", "first")  # fmt: skip
-    project.configure("")
-    project.write_graph([task("price"), task("order", dependencies=["price"])])
+    one_after_the_other(root)
     conductors: list[Any] = []
 
     def watch(label: str, fact: Fact, events: Sequence[Event]) -> None:

@@ -14,19 +14,13 @@ from engine.core.model import Event, Fact, JobCreated
 from engine.runtime.engine import Engine
 from engine.store import Fenced, Store
 from engine.workspaces import Base, Published, Repository
-from tests.acceptance.conftest import Project, task
+from tests.acceptance.conftest import Project, one_after_the_other, task
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
     root = tmp_path / "shop"
-    root.mkdir()
-    project = Project(root)
-    project.git("init", "-q", "-b", "main")
-    project.git("-c", "user.name=T", "-c", "user.email=t@example.org", "commit", "-q", "--allow-empty", "-m", "first")  # fmt: skip
-    project.configure("")
-    project.write_graph([task("price"), task("order", dependencies=["price"])])
-    return project
+    return one_after_the_other(root)
 
 
 def take_over(root: Path) -> None:

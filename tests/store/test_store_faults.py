@@ -165,8 +165,9 @@ def small_disk(folder, size):
     """A file system of `size` bytes at `folder`; skips where it cannot be mounted."""
     mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
     if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
-        # a right, not a program that CI could install; without it tests/crash (nospace) fails every write with ENOSPC
-        pytest.skip("needs the right to mount a tmpfs")
+        pytest.skip(
+            "mounting needs root"
+        )  # a right CI cannot install; tests/crash: nospace asks none
     try:
         yield folder
     finally:

@@ -155,8 +155,7 @@ def test_a_feature_that_cannot_be_a_branch_is_refused(project: Project, name: st
         repository.prepare(name, "r1", None)
 
 
-# a right, not a program that CI could install: chown(2) to another user is for root
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.skipif(os.geteuid() != 0, reason="chown needs root")  # a right CI cannot install
 def test_the_repository_of_another_user_is_used_only_when_the_person_trusts_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
