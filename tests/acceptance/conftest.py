@@ -84,19 +84,7 @@ def one_after_the_other(root: Path) -> Project:
     root.mkdir()
     project = Project(root)
     project.git("init", "-q", "-b", "main")
-    project.git(
-        *[
-            "-c",
-            "user.name=T",
-            "-c",
-            "user.email=t@example.org",
-            "commit",
-            "-q",
-            "--allow-empty",
-            "-m",
-            "first",
-        ]
-    )
+    project.git("-c", "user.name=T", "-c", "user.email=t@example.org", "commit", "-q", "--allow-empty", "-m", "first")  # fmt: skip
     project.configure("")
     project.write_graph([task("price"), task("order", dependencies=["price"])])
     return project

@@ -165,9 +165,7 @@ def small_disk(folder, size):
     """A file system of `size` bytes at `folder`; skips where it cannot be mounted."""
     mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
     if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip(
-            "mounting needs root"
-        )  # a right CI cannot install; tests/crash: nospace asks none
+        pytest.skip("mounting needs root")  # a right that CI cannot install
     try:
         yield folder
     finally:
