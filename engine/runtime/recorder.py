@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import time
 from base64 import b64decode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from engine.errors import EngineError, StoreError
@@ -21,6 +23,7 @@ from engine.ledger.export import Exporter
 from engine.store import Change, Store
 
 EXPORT_EVERY_S = 1.0
+OPEN_KEY_AFTER_S = 0.25  #: it costs 30 ms of the processor, which workers that start need more
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +47,7 @@ class Recorder:
         self._waiting: list[_Request] = []
         self._flusher: asyncio.Task[None] | None = None
         self._broken: EngineError | None = None
+        self._key_is_asked_for = False
 
     async def commit(
         self,
@@ -63,6 +67,14 @@ class Recorder:
         if self._flusher is None:
             self._flusher = loop.create_task(self._flush())
         return await asyncio.shield(answer)
+
+    def open_key(self) -> None:
+        """Have the key soon that the next checkpoint is signed with; whatever is wrong with it is said then."""
+        if not self._key_is_asked_for:
+            self._key_is_asked_for = True
+            loop = asyncio.get_running_loop()
+            ask = partial(loop.run_in_executor, None, _try, self.store.signing_key)
+            loop.call_later(OPEN_KEY_AFTER_S, ask)
 
     async def sign(self, at: datetime) -> str:
         """Return `size/root` of a checkpoint that is signed and on disk: the trailer of a merge commit."""
@@ -134,3 +146,8 @@ class Recorder:
             if not request.answer.done():
                 request.answer.set_exception(error)
         self._waiting = []
+
+
+def _try(work: Callable[[], object]) -> None:
+    with suppress(EngineError):
+        work()

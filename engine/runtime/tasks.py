@@ -182,8 +182,7 @@ class TaskWorld(PlanWorld):
                 **({"RESUMED": "1"} if workspace.begun else {}),
             },
         )
-        # meanwhile, for its verification and for a task of the next wave
-        self._repository.make_spares(self.run, workspace.base, 2 if self._to_come else 1)
+        self._prepare_meanwhile(workspace.base)
         outcome = await self._attempts.carry_out(assignment, slot)
         tokens, cost = outcome.usage.tokens, outcome.usage.cost_micros
         self._add_usage(workspace.task, tokens, cost)
@@ -206,6 +205,11 @@ class TaskWorld(PlanWorld):
             "log": self._relative(outcome.log),
             "last_lines": list(outcome.last_lines)[-5:],
         }
+
+    def _prepare_meanwhile(self, commit: str) -> None:
+        """While the worker works: folders for its verification and for a task of the next wave, and what signs its merge."""
+        self._repository.make_spares(self.run, commit, 2 if self._to_come else 1)
+        self._recorder.open_key()
 
     async def _run_plugin(
         self, job: Job, task: Variables, selection: Variables, workspace: Workspace

@@ -16,7 +16,7 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import RLock
+from threading import Lock, RLock
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -100,6 +100,7 @@ class Store:
         self._blobs = Blobs(home)
         self._live: dict[str, Live] = {}
         self._mutex = RLock()
+        self._key_lock = Lock()
         self._key: SigningKey | None = None
 
     @classmethod
@@ -250,6 +251,16 @@ class Store:
                 sealed, moved = self._write(connection, live, live.head, [], (), at)
             self._live[run] = moved
             return str((sealed[-1].draft.body or {})["note"])
+
+    def signing_key(self) -> SigningKey:
+        """Return the key that checkpoints are signed with, made on first use. Raises StoreError.
+
+        To ask for it in time spares the first checkpoint loading the library that signs.
+        """
+        with self._key_lock:
+            if self._key is None:
+                self._key = ensure_key(self.home)
+            return self._key
 
     def put_blob(self, content: bytes) -> str:
         """Return "sha256:<hex>" once `content` is on disk under it."""
@@ -406,14 +417,13 @@ class Store:
         return sealed, moved
 
     def _signed(self, live: Live, at: datetime) -> Draft:
-        if self._key is None:
-            self._key = ensure_key(self.home)
+        key = self.signing_key()
         size, root, run = live.frontier.size, live.frontier.root(), live.head.run
         body: dict[str, Json] = {
             "size": size,
             "root": root.hex(),
-            "note": sign_checkpoint(self._key, run, size, root),
-            "key": self._key.key_line(run),
+            "note": sign_checkpoint(key, run, size, root),
+            "key": key.key_line(run),
         }
         return note(EntryType.CHECKPOINT_SIGNED, at, body)
 
@@ -422,9 +432,10 @@ class Store:
         line = connection.execute(_NEWEST_KEY, (number, *_NAMING_A_KEY)).scalar()
         if line is None:
             return []
-        self._key = ensure_key(self.home)
+        self._key = None  # it may have been changed since it was read
+        key = self.signing_key()
         recorded = str((read_entry(bytes(line)).body or {})["key"])
-        return rotation_drafts(run, recorded, self._key, rotations(self.home), at)
+        return rotation_drafts(run, recorded, key, rotations(self.home), at)
 
     def _lines(
         self, run: str, after: int, types: Sequence[EntryType], instance: str

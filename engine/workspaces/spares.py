@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import struct
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -74,7 +75,7 @@ class Spares:
             spare.index.replace(index)
             place = Place(git_dir=self._vault, work_tree=folder, index=index)
             self._git.run("read-tree", "--reset", "-u", check_oid(commit), at=place)
-            return not self._has_more(place, folder)
+            return not self._has_more(place, folder, index)
         except (EngineError, OSError):
             return False  # the caller makes it anew, and tells what is wrong if that fails too
 
@@ -98,8 +99,27 @@ class Spares:
         with self._lock:
             self._ordered -= 1
 
-    def _has_more(self, place: Place, folder: Path) -> bool:
+    def _has_more(self, place: Place, folder: Path, index: Path) -> bool:
         """Whether there is anything that git did not write: a file, a link, a repository."""
         if os.path.lexists(folder / ".git"):
             return True
+        if _count_files(folder) == _count_entries(index):  # git has just made sure of each
+            return False
         return bool(self._git.run("ls-files", "-z", "--others", at=place).out)
+
+
+def _count_files(folder: Path) -> int:
+    return sum(len(names) + _links(parent, below) for parent, below, names in os.walk(folder))
+
+
+def _links(parent: str, names: list[str]) -> int:
+    """Count those links to folders that os.walk takes for folders."""
+    return sum(os.path.islink(os.path.join(parent, name)) for name in names)
+
+
+def _count_entries(index: Path) -> int:
+    """Return the number of entries that an index says it has (gitformat-index(5)), -1 when it is none."""
+    with index.open("rb") as file:
+        head = file.read(12)
+    signature, _, count = struct.unpack(">4sLL", head) if len(head) == 12 else (b"", 0, 0)
+    return count if signature == b"DIRC" else -1

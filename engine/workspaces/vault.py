@@ -18,14 +18,14 @@ import shutil
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Literal
 
 from engine.core.safety import MergeAuthorization
 from engine.errors import GitError, IntegrityError, UsageError
-from engine.git import Git, Place, check_oid, commit_dates
+from engine.git import Git, Place, TreeChange, check_oid, commit_dates, read_tree
+from engine.workspaces.joining import joined, with_changes
 from engine.workspaces.model import (
     Candidate,
     Conflict,
@@ -75,9 +75,12 @@ class Vault:
             self._make()
         self._fortify(folder)
         self.reader = git.reader(folder)
+        self._differ = git.differ(folder)
+        self._tree_maker = git.tree_maker(folder)
 
     def close(self) -> None:
-        self.reader.close()
+        for conversation in (self.reader, self._differ, self._tree_maker):
+            conversation.close()
 
     # ---- the integration ref
 
@@ -151,17 +154,9 @@ class Vault:
                 expected="at least one source, none twice",
                 got=repr([old, *sources]),
             )
-        head = old
-        tree = ""
-        for position, source in enumerate(sources, start=1):
-            merged = self._merge_trees(head, source)
-            if not isinstance(merged, str):
-                return Conflict(old=old, sources=tuple(sources), source=source, paths=merged)
-            tree = merged
-            if position < len(
-                sources
-            ):  # merge-tree wants commits: a stepping stone that nothing points at
-                head = self.commit(tree, (head, source), provenance)
+        tree = self._joined(old, sources) or self._merge_one_by_one(old, sources, provenance)
+        if isinstance(tree, Conflict):
+            return tree
         commit = self.commit(tree, (old, *sources), provenance)
         return Candidate(old=old, sources=tuple(sources), tree=tree, commit=commit)
 
@@ -181,12 +176,8 @@ class Vault:
 
     def diff(self, old: str, new: str) -> tuple[FileChange, ...]:
         """Return what differs between two commits or trees, with line counts, ordered by path."""
-        options = ("-r", "-z", "--raw", "--numstat", "--no-abbrev", *_PLAIN_DIFF)
-        return _parse_diff(
-            self.git.run(
-                "diff-tree", *options, check_oid(old), check_oid(new), at=self.place
-            ).records
-        )
+        changes = map(_file_change, self._tree_changes(old, new))
+        return tuple(sorted(changes, key=lambda change: change.path))
 
     def patch(self, old: str, new: str, limit_bytes: int) -> Patch:
         """Return the difference as text, cut after `limit_bytes`."""
@@ -229,11 +220,11 @@ class Vault:
         return self.reader.resolve(ref)
 
     def tree_of(self, commit: str) -> str:
-        """Return the tree of a commit. Raises IntegrityError when it is not there."""
+        """Return the tree of a commit, or a tree itself. Raises IntegrityError when it is not there."""
         tree = self.reader.resolve(f"{check_oid(commit)}^{{tree}}")
         if tree is None:
             raise IntegrityError(
-                "an object is missing", where=str(self.folder), expected=f"commit {commit}"
+                "an object is missing", where=str(self.folder), expected=f"commit or tree {commit}"
             )
         return tree
 
@@ -340,11 +331,31 @@ class Vault:
         ):
             (folder / name).unlink(missing_ok=True)
 
+    def _tree_changes(self, old: str, new: str) -> list[TreeChange]:
+        return self._differ.diff(self.tree_of(old), self.tree_of(new))
+
+    def _entries(self, tree: str) -> dict[bytes, tuple[str, str]]:
+        """Return {name: (mode, id)} of a tree."""
+        found = self.reader.read(tree)
+        if found is None or found.type != "tree":
+            raise IntegrityError(
+                "an object is missing", where=str(self.folder), expected=f"tree {tree}"
+            )
+        entries = read_tree(found.content, len(tree) // 2)
+        return {name: (mode, oid) for mode, oid, name in entries}
+
+    def _head_lines(self, commit: str) -> list[tuple[str, str]]:
+        """Return the (name, value) lines before the message of a commit; none when it is not there."""
+        found = self.reader.read(commit)
+        head = found.content.partition(b"\n\n")[0].decode("utf-8", "replace") if found else ""
+        return [_pair(line) for line in head.splitlines() if " " in line]
+
+    def _parents(self, commit: str) -> tuple[str, ...]:
+        return tuple(value for name, value in self._head_lines(commit) if name == "parent")
+
     def _check_authorised(self, authorization: MergeAuthorization) -> None:
         subject = authorization.subject
-        found = self.reader.read(subject.commit)
-        head = found.content.partition(b"\n\n")[0].decode("utf-8", "replace") if found else ""
-        fields = [_pair(line) for line in head.splitlines() if " " in line]
+        fields = self._head_lines(subject.commit)
         tree = [value for name, value in fields if name == "tree"]
         parents = tuple(value for name, value in fields if name == "parent")
         expected = (subject.old, *subject.sources)
@@ -356,8 +367,33 @@ class Vault:
                 "the candidate is not the commit that was judged",
                 where=subject.commit,
                 expected=f"tree {subject.tree} and parents {' '.join(expected)}",
-                got=head or "no such commit",
+                got="\n".join(" ".join(field) for field in fields) or "no such commit",
             )
+
+    def _joined(self, old: str, sources: Sequence[str]) -> str | None:
+        """Return the tree of the merge when it is as plain as `joining` says; None when git has to merge."""
+        if any(self._parents(source) != (old,) for source in sources):
+            return None
+        changes = joined([self._tree_changes(old, source) for source in sources])
+        if changes is None:
+            return None
+        return with_changes(self.tree_of(old), changes, self._entries, self._tree_maker.make)
+
+    def _merge_one_by_one(
+        self, old: str, sources: Sequence[str], provenance: Provenance
+    ) -> str | Conflict:
+        """Return the tree of the merge as git makes it, or the first conflict."""
+        head, tree = old, ""
+        for position, source in enumerate(sources, start=1):
+            merged = self._merge_trees(head, source)
+            if not isinstance(merged, str):
+                return Conflict(old=old, sources=tuple(sources), source=source, paths=merged)
+            tree = merged
+            if position < len(
+                sources
+            ):  # merge-tree wants commits: a stepping stone that nothing points at
+                head = self.commit(tree, (head, source), provenance)
+        return tree
 
     def _merge_trees(self, ours: str, theirs: str) -> str | tuple[str, ...]:
         """Return the tree of the merge, or the paths in conflict (git prints a tree then as well; it is no result)."""
@@ -409,24 +445,16 @@ def commit_message(provenance: Provenance) -> bytes:
     return ("\n".join(lines).rstrip() + "\n").encode("utf-8", "replace")
 
 
-def _parse_diff(records: Sequence[bytes]) -> tuple[FileChange, ...]:
-    """Read `diff-tree -z --raw --numstat`: pairs ":old new oid oid status", path; then "added TAB deleted TAB path"."""
-    changes: dict[str, FileChange] = {}
-    position = 0
-    while position < len(records):
-        head = records[position].decode("utf-8", "backslashreplace")
-        if head.startswith(":"):
-            path = records[position + 1].decode("utf-8", "backslashreplace")
-            _, mode, _, oid, status = head.split()
-            kind = _KINDS.get(status[0], "modified")
-            changes[path] = FileChange(path=path, kind=kind, mode=mode, oid=oid)
-            position += 2
-            continue
-        added, deleted, path = head.split("\t", 2)
-        if added != "-":
-            changes[path] = replace(changes[path], added=int(added), deleted=int(deleted))
-        position += 1
-    return tuple(changes[path] for path in sorted(changes))
+def _file_change(change: TreeChange) -> FileChange:
+    added, deleted = change.lines or (None, None)
+    return FileChange(
+        path=change.path.decode("utf-8", "backslashreplace"),
+        kind=_KINDS.get(change.status, "modified"),
+        mode=change.mode,
+        oid=change.oid,
+        added=added,
+        deleted=deleted,
+    )
 
 
 def _pair(line: str) -> tuple[str, str]:

@@ -224,7 +224,7 @@ class TestMerge:
         assert (
             users
             == {
-                "git.py": 1,  # the list of commands
+                "git/running.py": 1,  # the list of commands
                 "workspaces/vault.py": 3,  # start (creates), merge (moves), keep (creates)
                 "workspaces/attestation_branch.py": 1,  # notes what was put on branch engine-attestations
                 # shows the user what is merged (their branch, never the ref above), deletes a quarantine branch

@@ -1,4 +1,4 @@
-"""The only place where git runs.
+"""Single git commands, each a process of its own.
 
 Invariants
 1. An argument list, never a shell; the sub-command is on a list; object ids, refs and names are checked by form.
@@ -8,7 +8,7 @@ Invariants
 3. Every child is in its own process group (an interrupt on the terminal does not stop it half-way) and holds the
    engine's lock descriptor: while one lives, no second engine can start. That is why children are not killed with
    the engine (no PDEATHSIG): a git process that ends by itself leaves no lock file behind.
-4. Every wait has a deadline.
+4. Every wait for a single command has a deadline.
 
 Git is started by GitPython's command runner; its object layer is not used. GitPython is imported on first use,
 because that costs 0.1 s of processor time, which `engine --help` need not pay.
@@ -24,16 +24,16 @@ import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from engine.errors import EnvironmentFailure, GitError, UsageError
 from engine.frozen import dataclass
+from engine.git.conversations import OID, ObjectReader, TreeDiffer, TreeMaker
 
 if TYPE_CHECKING:
     from git.cmd import Git as Runner
-
-    Running = Runner.AutoInterrupt
 
 OLDEST_GIT = (2, 38)
 IDENTITY = ("Poundlock", "engine@poundlock.invalid")
@@ -111,7 +111,6 @@ _HARMLESS = (
 )  # network is off; not git's
 _PERSONAL = ("HOME", "XDG_CONFIG_HOME", "GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_GLOBAL")
 
-_OID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
 _STDERR_TAIL = 600
 _LOCKED = re.compile(r"Unable to create '([^']+\.lock)': File exists")
@@ -148,16 +147,6 @@ class Result:
     def records(self) -> list[bytes]:
         """The NUL-terminated records of the output."""
         return self.out.split(b"\0")[:-1]
-
-
-@dataclass(frozen=True, kw_only=True)
-class GitObject:
-    """One object of a repository. `size` counts its bytes; `content` is empty when only its head was asked for."""
-
-    oid: str
-    type: str
-    size: int
-    content: bytes = b""
 
 
 class Git:
@@ -236,14 +225,22 @@ class Git:
 
     def reader(self, git_dir: Path) -> ObjectReader:
         """Return a reader of the objects and refs of a repository. It starts on first use; `close` it."""
-        return ObjectReader(self, git_dir)
+        return ObjectReader(partial(self._start, git_dir), git_dir)
 
-    def start_reader(self, git_dir: Path) -> Running:
-        """Start `cat-file --batch-command` and return its process."""
+    def differ(self, git_dir: Path) -> TreeDiffer:
+        """Return what compares trees of a repository. It starts on first use; `close` it."""
+        return TreeDiffer(partial(self._start, git_dir), git_dir)
+
+    def tree_maker(self, git_dir: Path) -> TreeMaker:
+        """Return what writes trees into a repository. It starts on first use; `close` it."""
+        return TreeMaker(partial(self._start, git_dir), git_dir)
+
+    def _start(self, git_dir: Path, *arguments: str) -> Runner.AutoInterrupt:
+        """Start a command that answers what is written to it, until its input ends."""
         place = Place(git_dir=git_dir)
         with self._starting() as runner:
             return runner.execute(
-                self._argv(("cat-file", "--batch-command", "-z"), place),
+                self._argv(arguments, place),
                 istream=subprocess.PIPE,
                 as_process=True,
                 env=self._variables(place, None, False),
@@ -351,84 +348,9 @@ class Git:
             raise GitError("git cannot be started", got=str(error)) from error
 
 
-class ObjectReader:
-    """Reads objects and refs of one repository through one long-lived git process; safe to share between threads.
-
-    A read costs about 0.05 ms, a git process of its own 2 ms. It sees objects and refs made after it started.
-    """
-
-    def __init__(self, git: Git, git_dir: Path) -> None:
-        self._git = git
-        self._git_dir = git_dir
-        self._lock = threading.Lock()
-        self._running: Running | None = None
-
-    def resolve(self, revision: str) -> str | None:
-        """Return the id of `revision` (an id, a full ref name, `id^{tree}`, `id:path`), or None when it is not there."""
-        found = self.look(revision)
-        return None if found is None else found.oid
-
-    def look(self, revision: str) -> GitObject | None:
-        """Return id, type and size of an object, or None."""
-        return self._ask("info", revision)
-
-    def read(self, revision: str) -> GitObject | None:
-        """Return an object with its content, or None."""
-        return self._ask("contents", revision)
-
-    def close(self) -> None:
-        """End the process."""
-        with self._lock:
-            self._stop()
-
-    def _ask(self, command: str, revision: str) -> GitObject | None:
-        if not revision or any(character in revision for character in "\0\n"):
-            return None
-        request = f"{command} {revision}\0".encode("utf-8", "surrogateescape")
-        with self._lock:
-            try:
-                return self._exchange(request, command == "contents")
-            except (OSError, EOFError):
-                self._stop()  # the process died (killed by hand, out of memory): one new one, then it is an error
-            try:
-                return self._exchange(request, command == "contents")
-            except (OSError, EOFError) as error:
-                self._stop()
-                raise GitError(f"git cat-file in {self._git_dir} ended", got=str(error)) from error
-
-    def _exchange(self, request: bytes, with_content: bool) -> GitObject | None:
-        if self._running is None:
-            self._running = self._git.start_reader(self._git_dir)
-        process = self._running.proc
-        if process is None or process.stdin is None or process.stdout is None:
-            raise EOFError("it has no pipes")
-        process.stdin.write(request)
-        process.stdin.flush()
-        head = process.stdout.readline()
-        if not head.endswith(b"\n"):
-            raise EOFError("no answer")
-        fields = head.decode("utf-8", "surrogateescape").split()
-        if len(fields) != 3 or not _OID.fullmatch(fields[0]) or not fields[2].isdigit():
-            return None  # "… missing" or "… ambiguous"
-        size = int(fields[2])
-        content = _read_exactly(process.stdout, size + 1)[:-1] if with_content else b""
-        return GitObject(oid=fields[0], type=fields[1], size=size, content=content)
-
-    def _stop(self) -> None:
-        running, self._running = self._running, None
-        if running is None or running.proc is None:
-            return
-        process = running.proc
-        for stream in (process.stdin, process.stdout, process.stderr):
-            if stream is not None:
-                with contextlib.suppress(BrokenPipeError):
-                    stream.close()
-        process.wait()
-
-
 def check_oid(value: str) -> str:
     """Return `value` if it is a full object id. Raises GitError otherwise."""
-    if not _OID.fullmatch(value):
+    if not OID.fullmatch(value):
         raise GitError(
             "not an object id", expected="40 or 64 lower-case hexadecimal digits", got=repr(value)
         )
@@ -501,13 +423,6 @@ def _failure(arguments: Sequence[str], at: Place | None, code: int, message: str
         got=f"exit code {code}: {message[-_STDERR_TAIL:] or 'no message'}",
         hint="Free some disk space and run again." if full else "",
     )
-
-
-def _read_exactly(source: IO[bytes], size: int) -> bytes:
-    content = source.read(size)
-    if len(content) != size:
-        raise EOFError("the answer is cut short")
-    return content
 
 
 class _LimitedSink:

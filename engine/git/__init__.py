@@ -1,0 +1,41 @@
+"""The only place where git runs: single commands (`running`), and processes that are asked again and again."""
+
+from __future__ import annotations
+
+from engine.git.conversations import (
+    GitObject,
+    ObjectReader,
+    TreeChange,
+    TreeDiffer,
+    TreeMaker,
+    read_tree,
+)
+from engine.git.running import (
+    COMMANDS,
+    IDENTITY,
+    OLDEST_GIT,
+    Git,
+    Place,
+    Result,
+    check_name,
+    check_oid,
+    commit_dates,
+)
+
+__all__ = [
+    "COMMANDS",
+    "IDENTITY",
+    "OLDEST_GIT",
+    "Git",
+    "GitObject",
+    "ObjectReader",
+    "Place",
+    "Result",
+    "TreeChange",
+    "TreeDiffer",
+    "TreeMaker",
+    "check_name",
+    "check_oid",
+    "commit_dates",
+    "read_tree",
+]
