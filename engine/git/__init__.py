@@ -20,6 +20,7 @@ from engine.git.running import (
     check_name,
     check_oid,
     commit_dates,
+    seconds,
 )
 
 __all__ = [
@@ -38,4 +39,5 @@ __all__ = [
     "check_oid",
     "commit_dates",
     "read_tree",
+    "seconds",
 ]

@@ -45,6 +45,7 @@ COMMANDS = frozenset(
         "commit-tree",
         "config",
         "diff-tree",
+        "fast-import",
         "fetch",
         "for-each-ref",
         "hash-object",
@@ -374,10 +375,15 @@ def check_name(value: str, what: str) -> str:
 
 def commit_dates(at: datetime) -> dict[str, str]:
     """Return the variables that give a commit the date `at`, in whole seconds, UTC."""
+    stamp = f"{seconds(at)} +0000"
+    return {"GIT_AUTHOR_DATE": stamp, "GIT_COMMITTER_DATE": stamp}
+
+
+def seconds(at: datetime) -> int:
+    """Return the whole seconds since 1970 that a commit carries. Raises GitError for a time without a zone."""
     if at.tzinfo is None:
         raise GitError("the date of a commit has no time zone", got=repr(at))
-    stamp = f"{int(at.timestamp())} +0000"
-    return {"GIT_AUTHOR_DATE": stamp, "GIT_COMMITTER_DATE": stamp}
+    return int(at.timestamp())
 
 
 def _git_is_missing(found: str) -> EnvironmentFailure:

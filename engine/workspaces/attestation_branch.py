@@ -11,7 +11,7 @@ from pathlib import Path
 
 from engine.errors import GitError, UsageError
 from engine.frozen import dataclass
-from engine.git import Git, Place, check_name, check_oid, commit_dates
+from engine.git import IDENTITY, Git, Place, check_name, check_oid, seconds
 from engine.workspaces.model import Provenance, Published
 from engine.workspaces.user_repository import UserRepository
 from engine.workspaces.vault import Vault, commit_message
@@ -27,16 +27,10 @@ def publish_files(
     tip = user.branch(BRANCH)
     if tip is not None:
         vault.fetch(user.git_dir, [tip])
-    tree = _tree(vault, tip, files)
-    if tip is not None and tree == vault.tree_of(tip):
+    there = {name: _content(vault, tip, name) for name in files} if tip else {}
+    if tip is not None and there == dict(files):
         return Published(branch=BRANCH, commit=tip, state="current")
-    commit = vault.git.run(
-        *("commit-tree", tree, *(("-p", tip) if tip else ())),
-        at=vault.place,
-        stdin=commit_message(provenance),
-        environment=commit_dates(provenance.at),
-    ).text
-    vault.git.run("update-ref", REF, check_oid(commit), at=vault.place)
+    commit = _commit(vault, tip, files, provenance)
     return user.receive(BRANCH, vault.folder, REF, commit)
 
 
@@ -51,19 +45,36 @@ def published_names(vault: Vault, user: UserRepository) -> frozenset[str]:
     return frozenset(line.partition("\t")[2] for line in listed.text.splitlines())
 
 
-def _tree(vault: Vault, tip: str | None, files: Mapping[str, bytes]) -> str:
-    """Return the tree of `tip` with `files` in it."""
-    git, place = vault.git, vault.place
-    names = [check_name(name, "file name") for name in files]
-    lines = []
-    for name, content in zip(names, files.values(), strict=True):
-        oid = git.run("hash-object", "-w", "--stdin", at=place, stdin=content).text
-        lines.append(f"100644 blob {check_oid(oid)}\t{name}")
-    if tip is not None:
-        there = git.run("cat-file", "-p", f"{tip}^{{tree}}", at=place).text.splitlines()
-        lines += [line for line in there if line.partition("\t")[2] not in names]
-    entries = "".join(f"{line}\n" for line in lines).encode()
-    return check_oid(git.run("mktree", at=place, stdin=entries).text)
+def _content(vault: Vault, tip: str, name: str) -> bytes | None:
+    found = vault.reader.read(f"{tip}:{name}")
+    return found.content if found else None
+
+
+def _commit(
+    vault: Vault, tip: str | None, files: Mapping[str, bytes], provenance: Provenance
+) -> str:
+    """Write a commit with `files` beside what `tip` has, and the ref at it: git-fast-import(1), one process for all."""
+    name, address = IDENTITY
+    stream = [
+        f"commit {REF}\ncommitter {name} <{address}> {seconds(provenance.at)} +0000\n".encode(),
+        _data(commit_message(provenance)),
+        f"from {check_oid(tip)}\n".encode() if tip else b"",
+    ]
+    for file, content in files.items():
+        stream += [f"M 100644 inline {check_name(file, 'file name')}\n".encode(), _data(content)]
+    vault.git.run(
+        *("fast-import", "--quiet", "--done", "--force", "--date-format=raw"),
+        at=vault.place,
+        stdin=b"".join([*stream, b"done\n"]),
+    )
+    commit = vault.resolve(REF)
+    if commit is None:
+        raise GitError(where=f"git fast-import in {vault.folder}", expected=REF, got="no such ref")
+    return commit
+
+
+def _data(content: bytes) -> bytes:
+    return b"data %d\n%s\n" % (len(content), content)
 
 
 # --- a plain clone --------------------------------------------------------------------------------------

@@ -270,7 +270,8 @@ class Vault:
             stale = [lock for lock in stale if only[1] in str(lock.relative_to(self.folder))]
         else:
             objects = self.folder / "objects"
-            stale += [*self.folder.glob("*.lock"), *objects.glob("pack/*.lock")]
+            stale += [*self.folder.glob("fast_import_crash_*"), *self.folder.glob("*.lock")]
+            stale += [*objects.glob("pack/*.lock")]
             stale += [*objects.glob("*/tmp_*"), *objects.glob("tmp_*")]
         for file in stale:
             file.unlink(missing_ok=True)

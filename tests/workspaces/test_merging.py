@@ -214,23 +214,36 @@ class TestMerge:
         assert isinstance(permitted, MergeAuthorization)
         assert desk.repository.merge(permitted) == Stale(ref=ref, expected=made.old, found=None)
 
-    def test_only_one_place_in_the_source_moves_an_integration_ref(self) -> None:
+    @pytest.mark.parametrize(
+        ("command", "expected"),
+        [
+            (
+                "update-ref",
+                {
+                    "git/running.py": 1,  # the list of commands
+                    "workspaces/vault.py": 3,  # start (creates), merge (moves), keep (creates)
+                    # shows the user what is merged (their branch, never the ref above), deletes a quarantine branch
+                    "workspaces/user_repository.py": 2,
+                },
+            ),
+            (
+                "fast-import",
+                {
+                    "git/running.py": 1,
+                    "workspaces/attestation_branch.py": 1,  # what is put on branch engine-attestations, and a ref of its own
+                },
+            ),
+        ],
+    )
+    def test_only_one_place_in_the_source_moves_an_integration_ref(
+        self, command: str, expected: dict[str, int]
+    ) -> None:
         root = Path(__file__).parents[2] / "engine"
-        users = {
-            f"{path.relative_to(root)}": path.read_text("utf-8").count('"update-ref"')
-            for path in root.rglob("*.py")
-            if '"update-ref"' in path.read_text("utf-8")
+        texts = {
+            f"{path.relative_to(root)}": path.read_text("utf-8") for path in root.rglob("*.py")
         }
-        assert (
-            users
-            == {
-                "git/running.py": 1,  # the list of commands
-                "workspaces/vault.py": 3,  # start (creates), merge (moves), keep (creates)
-                "workspaces/attestation_branch.py": 1,  # notes what was put on branch engine-attestations
-                # shows the user what is merged (their branch, never the ref above), deletes a quarantine branch
-                "workspaces/user_repository.py": 2,
-            }
-        )
+        found = {path: text.count(f'"{command}"') for path, text in texts.items()}
+        assert {path: count for path, count in found.items() if count} == expected
 
 
 class TestRecovery:
