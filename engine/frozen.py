@@ -1,10 +1,10 @@
 """`dataclass` for the frozen values of the engine: the standard one's behaviour, at a thirtieth of its cost at import.
 
 The standard decorator writes six methods of every class as text and compiles them one by one when the class is made,
-0.7 to 1 ms each time: for the 350 classes of the engine that was a third of the start of every command. Here the methods are
-compiled when the first instance is made, which most classes of a run never see. All else (fields, `replace`, `match`,
-equality, hash, order of arguments, errors) is as the standard library has it. What is not frozen, has a `__post_init__`
-or asks for more than `kw_only`, `eq` and `slots` goes to the standard decorator.
+0.7 to 1 ms each time: for the 350 classes of the engine that was a third of the start of every command. Here each
+method is compiled at its first use: of most classes no instance is made, and of most others none is compared. All else
+(fields, `replace`, `match`, equality, hash, order of arguments, errors) is as the standard library has it. What is not
+frozen, has a `__post_init__` or asks for more than `kw_only`, `eq` and `slots` goes to the standard decorator.
 """
 
 from __future__ import annotations
@@ -32,9 +32,13 @@ else:
 
 # Any below: classes and values of every type pass through.
 
+Fields = tuple[Field[Any], ...]
+
 
 def _lazy(cls: Any, given: dict[str, Any]) -> Any:
     own = {name for name, member in cls.__dict__.items() if member is not None}
+    if cls.__doc__ is None:
+        cls.__doc__ = cls.__name__  # else the standard decorator would work its signature out
     made = dataclasses.dataclass(
         init=False, repr=False, eq=False, kw_only=given["kw_only"], slots=given["slots"]
     )(cls)
@@ -55,43 +59,36 @@ def _lazy(cls: Any, given: dict[str, Any]) -> Any:
 
 
 def _first_init(self: Any, /, *values: Any, **named: Any) -> None:
-    _complete(type(self), "__init__")(self, *values, **named)
+    _compiled(type(self), "__init__")(self, *values, **named)
 
 
 def _first_eq(self: Any, other: Any) -> Any:
-    return _complete(type(self), "__eq__")(self, other)
+    return _compiled(type(self), "__eq__")(self, other)
 
 
 def _first_hash(self: Any) -> Any:
-    return _complete(type(self), "__hash__")(self)
+    return _compiled(type(self), "__hash__")(self)
 
 
-def _complete(cls: type, wanted: str) -> Any:
-    """Compile the methods of the class that `cls` has `wanted` from; return that method."""
-    owner = next(base for base in cls.__mro__ if wanted in base.__dict__)
+def _compiled(cls: type, name: str) -> Any:
+    """Compile the method `name` of the class whose first call this is, put it there and return it."""
+    having = [base for base in cls.__mro__ if name in base.__dict__]
+    stubs = (_first_init, _first_eq, _first_hash)
+    owner = next((base for base in having if base.__dict__[name] in stubs), None)
+    if owner is None:  # another thread was faster
+        return having[0].__dict__[name]
     space: dict[str, Any] = {"_set": object.__setattr__, "_MISSING": MISSING}
-    exec("\n".join(_source(owner, space)), space)  # as the standard library does
-    for name, stub in _STUBS.items():
-        if owner.__dict__.get(name) is stub:
-            method = space[name]
-            method.__qualname__ = f"{owner.__qualname__}.{name}"
-            method.__module__ = owner.__module__
-            setattr(owner, name, method)
-    return owner.__dict__[wanted]
+    lines = _SOURCES[name](dataclasses.fields(owner), space)
+    exec("\n".join(lines), space)  # as the standard library does
+    method = space[name]
+    method.__qualname__ = f"{owner.__qualname__}.{name}"
+    method.__module__ = owner.__module__
+    setattr(owner, name, method)
+    return method
 
 
-_STUBS = {"__init__": _first_init, "__eq__": _first_eq, "__hash__": _first_hash}
-
-
-def _source(owner: type, space: dict[str, Any]) -> list[str]:
-    """Return the lines of the methods; the defaults that they name are put into `space`."""
-    fields = dataclasses.fields(owner)
-    compared = "".join(f"self.{field.name}, " for field in fields if field.compare)
-    hashed = "".join(
-        f"self.{field.name}, "
-        for field in fields
-        if (field.compare if field.hash is None else field.hash)
-    )
+def _init_source(fields: Fields, space: dict[str, Any]) -> list[str]:
+    """Return the lines of `__init__`; the defaults that they name are put into `space`."""
     taken = [field for field in fields if field.init]
     ordered = [_parameter(field, space) for field in taken if not field.kw_only]
     named = [_parameter(field, space) for field in taken if field.kw_only]
@@ -99,13 +96,28 @@ def _source(owner: type, space: dict[str, Any]) -> list[str]:
         f"def __init__({', '.join(['self', *ordered, *(['*', *named] if named else [])])}):",
         *(f"    {line}" for field in fields if (line := _assignment(field, space))),
         "    return",
+    ]
+
+
+def _eq_source(fields: Fields, _: dict[str, Any]) -> list[str]:
+    compared = "".join(f"self.{field.name}, " for field in fields if field.compare)
+    return [
         "def __eq__(self, other):",
         "    if other.__class__ is not self.__class__:",
         "        return NotImplemented",
         f"    return ({compared}) == ({compared.replace('self.', 'other.')})",
-        "def __hash__(self):",
-        f"    return hash(({hashed}))",
     ]
+
+
+def _hash_source(fields: Fields, _: dict[str, Any]) -> list[str]:
+    hashed = (f for f in fields if (f.compare if f.hash is None else f.hash))
+    return [
+        "def __hash__(self):",
+        f"    return hash(({''.join(f'self.{field.name}, ' for field in hashed)}))",
+    ]
+
+
+_SOURCES = {"__init__": _init_source, "__eq__": _eq_source, "__hash__": _hash_source}
 
 
 def _parameter(field: Field[Any], space: dict[str, Any]) -> str:

@@ -167,6 +167,18 @@ def test_methods_that_a_class_writes_itself_stay() -> None:
     assert (repr(Own(1)), Own(1) == Own(2), hash(Own(1)) == hash((1,))) == ("<1>", True, True)
 
 
+def test_a_class_may_call_the_init_that_it_inherits() -> None:
+    @dataclass(frozen=True)
+    class Sized:
+        size: int
+
+    class Square(Sized):
+        def __init__(self, side: int) -> None:
+            super().__init__(side * side)
+
+    assert (Square(3).size, Square(4).size, Sized(5).size) == (9, 16, 5)
+
+
 def test_what_comes_after_init_is_called() -> None:
     @dataclass(frozen=True)
     class Checked:

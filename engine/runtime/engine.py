@@ -66,6 +66,17 @@ class RunResult:
     notice: str = ""  #: what could not be done after the run, which stands all the same
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Ready:
+    """What a run is carried on with: definitions whose files are kept, and their policies."""
+
+    definitions: Definitions
+    policies: PolicySet
+
+    def close(self) -> None:
+        self.policies.close()
+
+
 class Engine:
     """One project: its settings, its store, its definitions."""
 
@@ -260,7 +271,8 @@ class Engine:
         _, plan = self._planned(feature, level=level)
         if going_on and not self.has_store():
             raise nothing_unfinished(feature)
-        fresh = None if self.has_store() else self._fit(self.definitions(), delivers=True)
+        is_checked = not self.has_store() and self.settings.bundle is not None
+        fresh = self._fit(self.definitions(), delivers=True) if is_checked else None
         with ExitStack() as stack:
             store = self._writing_store(stack, create=True)
             lock = stack.enter_context(_locked(self.project.home, f"feature-{feature}"))
@@ -280,18 +292,20 @@ class Engine:
                     is_old=True,
                     notice=self._attested_late(store, feature, lock.fd),
                 )
-            definitions = (
-                recorded_definitions(store, unfinished.id)
-                if unfinished
-                else fresh or self._fit(self.definitions(), delivers=True)
-            )
             run = unfinished.id if unfinished else _new_run_id()
+            first = () if known else first_tasks(plan)  # of later runs, some tasks may be done
             repository = stack.enter_context(
                 Repository.open(self.project.home, self.project.root, lock.fd)
             )
-            with lock.alone() as alone:
-                notes = repository.recover_locks(None if alone else (feature, run))
-            base = repository.prepare(feature, run, self.settings.run.base_branch)
+            # git waits for the disk while the definitions are read
+            with ThreadPoolExecutor(1, thread_name_prefix="definitions") as beside:
+                reading = beside.submit(self._definitions_for, store, unfinished, fresh)
+                with lock.alone() as alone:
+                    notes = repository.recover_locks(None if alone else (feature, run))
+                base = repository.prepare(feature, run, self.settings.run.base_branch)
+                repository.make_spares(run, base.head, len(first))
+                definitions = reading.result()
+            ready = stack.enter_context(closing(self._ready(store, definitions)))
             if unfinished:  # something else may be checked out by now
                 base = replace(base, branch=base_branch(store, run))
             work = FeatureWork(
@@ -302,7 +316,7 @@ class Engine:
                 base=base,
                 anew=new,
                 level=level_of_run(store, unfinished) if unfinished else wanted,
-                first=() if known else first_tasks(plan),  # of later runs, some tasks may be done
+                first=first,
             )
             result = self._carry_out(
                 store=store,
@@ -312,13 +326,22 @@ class Engine:
                 known_runs=known,
                 seen=unfinished,
                 work=work,
-                definitions=definitions,
+                ready=ready,
                 notes=notes,
                 watch=watch,
                 on_start=on_start,
                 timeout_s=timeout_s,
             )
+            repository.tidy()
             return replace(result, notice=_attested(store, feature, run, repository))
+
+    def _definitions_for(
+        self, store: Store, unfinished: Run | None, fresh: Definitions | None
+    ) -> Definitions:
+        """Return what `unfinished` began with, or what a new run begins with: `fresh` when it was read already."""
+        if unfinished is not None:
+            return recorded_definitions(store, unfinished.id)
+        return fresh or self._fit(self.definitions(), delivers=True)
 
     def _publish_late(self, store: Store, run: str, lock_fd: int) -> None:
         """Move the branches that could not be moved when the run ended; the report says what is left of it."""
@@ -366,13 +389,14 @@ class Engine:
         with ExitStack() as stack:
             store = self._writing_store(stack, create=True)
             lock = stack.enter_context(_locked(self.project.home, f"run-{run}"))
+            ready = stack.enter_context(closing(self._ready(store, definitions)))
             return self._carry_out(
                 store=store,
                 lock_fd=lock.fd,
                 run=run,
                 is_new=True,
                 work=ProcessWork(process=chosen, file=file.name, given=variables or {}),
-                definitions=definitions,
+                ready=ready,
                 watch=watch,
                 on_start=on_start,
                 timeout_s=timeout_s,
@@ -402,6 +426,7 @@ class Engine:
             lock = stack.enter_context(_locked(self.project.home, _lock_of(row)))
             definitions = recorded_definitions(store, row.id)
             check_jobs(definitions, self.handlers, delivers=False)
+            ready = stack.enter_context(closing(self._ready(store, definitions)))
             return self._carry_out(
                 store=store,
                 lock_fd=lock.fd,
@@ -409,7 +434,7 @@ class Engine:
                 is_new=False,
                 seen=store.run(row.id),
                 work=ProcessWork(process=row.process),
-                definitions=definitions,
+                ready=ready,
                 watch=watch,
                 on_start=on_start,
                 timeout_s=timeout_s,
@@ -417,29 +442,32 @@ class Engine:
 
     # ---- private steps
 
-    def _carry_out(
-        self, *, store: Store, run: str, work: Work, definitions: Definitions, **rest: Any
-    ) -> RunResult:
-        # Any: the other fields of Carrying, which types them
+    def _ready(self, store: Store, definitions: Definitions) -> _Ready:
+        """Keep the files of `definitions`, and load their policies meanwhile."""
         with ThreadPoolExecutor(1, thread_name_prefix="bundle") as beside:
             kept = beside.submit(store.put_blobs, definitions.files.values())
             policies = self.policies(definitions)
             kept.result()
+        return _Ready(definitions=definitions, policies=policies)
+
+    def _carry_out(
+        self, *, store: Store, run: str, work: Work, ready: _Ready, **rest: Any
+    ) -> RunResult:
+        # Any: the other fields of Carrying, which types them
         carrying = Carrying(
             project=self.project,
             clock=self.clock,
             store=store,
             run=run,
             work=work,
-            definitions=definitions,
-            policies=policies,
+            definitions=ready.definitions,
+            policies=ready.policies,
             handlers=self.handlers,
             contracts=self.contracts(),
             waivers=self.waivers(),
             **rest,
         )
-        with closing(carrying.policies):
-            ended = carrying.carry_out()
+        ended = carrying.carry_out()
         report = report_of(store, run)
         write_report(self.project.home / "runs" / run, report)
         row = store.run(run)

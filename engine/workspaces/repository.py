@@ -83,6 +83,10 @@ class Repository:
             self._acquire, lambda one: self._workshop.release(one.feature, one.task)
         )
 
+    def tidy(self) -> None:
+        """Begin to delete the folders that nobody needs any more; `close` waits for it."""
+        self._workshop.tidy()
+
     def close(self) -> None:
         """Remove workspaces that nobody asked for, empty the trash and end the long-lived git reader."""
         self._end(is_ours=True)

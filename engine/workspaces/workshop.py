@@ -22,6 +22,7 @@ import os
 import shutil
 import stat
 import tempfile
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
@@ -50,6 +51,10 @@ from engine.workspaces.model import (
 )
 from engine.workspaces.spares import Spares
 from engine.workspaces.vault import Vault
+
+#: Folders that wait in the trash. While files are wanted none is deleted that need not be: for minutes after many were
+#: deleted, ext4 looks at each of them before it makes a new one (`recently_deleted` in fs/ext4/ialloc.c of Linux).
+LATER = 16
 
 _REPOSITORY_CONFIG = """\
 [core]
@@ -94,17 +99,23 @@ class Workshop:
         self._vault = vault
         self._git = vault.git
         self._undertaker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="trash")
-
+        self._graves: deque[Path] = deque()  # in the trash, to be deleted when there is time
         self._buried: list[Future[None]] = []
         self.spares = Spares(self._git, vault.folder, home / "spares")
 
+    def tidy(self) -> None:
+        """Begin to delete the spares and what is in the trash: no more folders are wanted."""
+        self.spares.close(self._delete)
+        self._bury(keeping=0)
+
     def close(self) -> None:
         """Wait until the trash is empty; what cannot be deleted is left for the next start."""
-        self.spares.close(self._delete)
+        self.tidy()
         self._undertaker.shutdown(wait=True)
 
     def empty_trash(self) -> None:
         """Wait until the trash is empty. Raises OSError for what cannot be deleted."""
+        self._bury(keeping=0)
         buried, self._buried = self._buried, []
         for one in buried:
             one.result()
@@ -484,7 +495,7 @@ class Workshop:
             _remove_if_empty(parent)
 
     def _delete(self, folder: Path) -> None:
-        """Move a folder to the trash in one step; it is deleted there meanwhile.
+        """Move a folder to the trash in one step; it is deleted there later.
 
         A link between the engine home and the folder was planted: it is removed, and what it leads to is left alone.
         """
@@ -497,7 +508,15 @@ class Workshop:
         trash.mkdir(exist_ok=True)
         grave = Path(tempfile.mkdtemp(dir=trash))
         folder.rename(grave / "it")
-        self._buried.append(self._undertaker.submit(remove_tree, grave))
+        self._graves.append(grave)
+        self._bury(keeping=LATER if _is_roomy(trash) else 0)
+
+    def _bury(self, *, keeping: int) -> None:
+        """Begin to delete what is in the trash, but for the last `keeping` folders."""
+        while len(self._graves) > keeping:
+            with contextlib.suppress(IndexError):  # another thread was faster
+                grave = self._graves.popleft()
+                self._buried.append(self._undertaker.submit(remove_tree, grave))
 
 
 def _write_record(notes: Path, record: _Record) -> None:
@@ -522,6 +541,12 @@ def _is_folder(path: Path) -> bool:
         return stat.S_ISDIR(path.lstat().st_mode)
     except OSError:
         return False
+
+
+def _is_roomy(folder: Path) -> bool:
+    """Whether a tenth of the disk is free."""
+    usage = shutil.disk_usage(folder)
+    return usage.free > usage.total // 10
 
 
 def _remove_if_empty(folder: Path) -> None:
