@@ -5,6 +5,7 @@ from __future__ import annotations
 from engine.git.conversations import (
     GitObject,
     ObjectReader,
+    RefMaker,
     TreeChange,
     TreeDiffer,
     TreeMaker,
@@ -31,6 +32,7 @@ __all__ = [
     "GitObject",
     "ObjectReader",
     "Place",
+    "RefMaker",
     "Result",
     "TreeChange",
     "TreeDiffer",

@@ -63,6 +63,7 @@ class _Conversation:
         self._command = command
         self._lock = threading.Lock()
         self._running: Runner.AutoInterrupt | None = None
+        self._tell_killed: Callable[[], None] | None = None
 
     def close(self) -> None:
         """End the process."""
@@ -103,7 +104,8 @@ class _Conversation:
             if stream is not None:
                 with contextlib.suppress(BrokenPipeError):
                     stream.close()
-        process.wait()
+        if process.wait() < 0 and self._tell_killed is not None:
+            self._tell_killed()
 
 
 class ObjectReader(_Conversation):
@@ -168,6 +170,25 @@ class TreeMaker(_Conversation):
             for mode, oid, name in entries
         ]
         return self._ask(b"".join(lines) + b"\0", _id_line)
+
+
+class RefMaker(_Conversation):
+    """Makes refs of one repository (git-update-ref(1), `--stdin`); moves none."""
+
+    def __init__(self, start: Start, git_dir: Path, tell_killed: Callable[[], None]) -> None:
+        """`tell_killed` is called when somebody has killed the process: it may have left a lock."""
+        super().__init__(start, git_dir, "update-ref", "-z", "--stdin")
+        self._tell_killed = tell_killed
+
+    def make(self, ref: str, oid: str) -> None:
+        """Make a ref. Raises GitError when that is not possible: it may be there; git's own words are lost."""
+        self._ask(f"start\0create {ref}\0{oid}\0commit\0".encode(), _expect_made)
+
+
+def _expect_made(answer: IO[bytes]) -> None:
+    for expected in (b"start: ok\n", b"commit: ok\n"):
+        if answer.readline() != expected:
+            raise EOFError("the ref was not made")
 
 
 def read_tree(content: bytes, oid_size: int) -> Iterator[tuple[str, str, bytes]]:

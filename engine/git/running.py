@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING
 
 from engine.errors import EnvironmentFailure, GitError, UsageError
 from engine.frozen import dataclass
-from engine.git.conversations import OID, ObjectReader, TreeDiffer, TreeMaker
+from engine.git.conversations import OID, ObjectReader, RefMaker, TreeDiffer, TreeMaker
 
 if TYPE_CHECKING:
     from git.cmd import Git as Runner
@@ -235,6 +235,13 @@ class Git:
     def tree_maker(self, git_dir: Path) -> TreeMaker:
         """Return what writes trees into a repository. It starts on first use; `close` it."""
         return TreeMaker(partial(self._start, git_dir), git_dir)
+
+    def ref_maker(self, git_dir: Path) -> RefMaker:
+        """Return what makes refs in a repository. It starts on first use; `close` it."""
+        return RefMaker(partial(self._start, git_dir), git_dir, self._note_kill)
+
+    def _note_kill(self) -> None:
+        self._was_killed = True
 
     def _start(self, git_dir: Path, *arguments: str) -> Runner.AutoInterrupt:
         """Start a command that answers what is written to it, until its input ends."""

@@ -221,6 +221,7 @@ class TestMerge:
                 "update-ref",
                 {
                     "git/running.py": 1,  # the list of commands
+                    "git/conversations.py": 1,  # makes refs, moves none
                     "workspaces/vault.py": 3,  # start (creates), merge (moves), keep (creates)
                     # shows the user what is merged (their branch, never the ref above), deletes a quarantine branch
                     "workspaces/user_repository.py": 2,

@@ -312,3 +312,21 @@ def test_a_repository_opens_again_with_all_it_had(desk: Desk) -> None:
     with Repository.open(desk.project.home, desk.project.root, None) as again:
         snapshot = again.snapshot(workspace, DeclaredFiles(create=("a.py",)), "block", provenance())
         assert [c.path for c in snapshot.changed] == ["a.py"]
+
+
+def test_a_commit_is_kept_though_the_git_that_makes_refs_was_killed_over_its_lock(
+    desk: Desk,
+) -> None:
+    vault = desk.repository._vault
+    vault.keep(desk.base.head, "r1", "before", 1)
+    running = vault._ref_maker._running
+    assert running is not None
+    assert running.proc is not None
+    running.proc.kill()
+    running.proc.wait()
+    lock = vault.folder / f"refs/engine/kept/r1/t1/1.{desk.base.head[:16]}.lock"
+    lock.parent.mkdir(parents=True)
+    lock.touch()
+    ref = vault.keep(desk.base.head, "r1", "t1", 1)
+    assert (vault.resolve(ref), lock.exists()) == (desk.base.head, False)
+    assert vault.keep(desk.base.head, "r1", "t1", 1) == ref  # again is no error

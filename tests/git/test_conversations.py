@@ -1,0 +1,158 @@
+"""Git processes that stay: what they answer, when they were killed, and what they refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from engine.errors import GitError
+from engine.git import Git, Place, TreeChange, read_tree
+
+GIT = Git()
+MISSING = "1" * 40
+
+
+@pytest.fixture
+def vault(tmp_path: Path) -> Place:
+    place = Place(git_dir=tmp_path / "größer als 1 Wort.git")
+    GIT.run("init", "--quiet", "--bare", "--template=", at=place)
+    return place
+
+
+def blob(vault: Place, content: bytes) -> str:
+    return GIT.run("hash-object", "-w", "--stdin", at=vault, stdin=content).text
+
+
+def kill(conversation: object) -> None:
+    """Kill the process behind a conversation, as somebody short of memory would."""
+    running = conversation._running  # type: ignore[attr-defined]
+    running.proc.kill()
+    running.proc.wait()
+
+
+def folder(vault: Place) -> Path:
+    assert vault.git_dir is not None
+    return vault.git_dir
+
+
+class TestTreeDiffer:
+    """What two trees do not have alike."""
+
+    def test_it_names_what_came_changed_and_went(self, vault: Place) -> None:
+        one, two, binary = blob(vault, b"1\n"), blob(vault, b"1\n2\n"), blob(vault, b"\0\1")
+        with (
+            closing(GIT.tree_maker(folder(vault))) as maker,
+            closing(GIT.differ(folder(vault))) as differ,
+        ):
+            inner = maker.make([("100644", one, b"deep")])
+            old = maker.make([("100644", one, b"a"), ("100644", one, b"gone")])
+            new = maker.make(
+                [
+                    ("100755", two, b"a"),
+                    ("040000", inner, b"folder"),
+                    ("100644", binary, "é\n\t:".encode()),
+                ]
+            )
+            nothing = "0" * 40
+            assert sorted(differ.diff(old, new), key=lambda change: change.path) == [
+                TreeChange(path=b"a", status="M", mode="100755", oid=two, lines=(1, 0)),
+                TreeChange(path=b"folder/deep", status="A", mode="100644", oid=one, lines=(1, 0)),
+                TreeChange(path=b"gone", status="D", mode="000000", oid=nothing, lines=(0, 1)),
+                TreeChange(path="é\n\t:".encode(), status="A", mode="100644", oid=binary),
+            ]
+            assert differ.diff(old, old) == []
+
+    def test_a_name_cannot_end_the_answer(self, vault: Place) -> None:
+        with (
+            closing(GIT.tree_maker(folder(vault))) as maker,
+            closing(GIT.differ(folder(vault))) as differ,
+        ):
+            name = b"x\nend 0123456789abcdef\n"
+            empty = maker.make([])
+            tree = maker.make([("100644", blob(vault, b""), name)])
+            assert [change.path for change in differ.diff(empty, tree)] == [name]
+
+    def test_what_is_no_tree_is_an_error_and_the_conversation_goes_on(self, vault: Place) -> None:
+        with (
+            closing(GIT.tree_maker(folder(vault))) as maker,
+            closing(GIT.differ(folder(vault))) as differ,
+        ):
+            tree = maker.make([("100644", blob(vault, b"x"), b"x")])
+            for wrong in (MISSING, blob(vault, b"y")):
+                with pytest.raises(GitError, match="two trees that are there"):
+                    differ.diff(tree, wrong)
+            assert differ.diff(tree, tree) == []
+
+
+class TestTreeMaker:
+    """Trees from their entries."""
+
+    def test_what_it_wrote_is_read_back_in_the_order_of_git(self, vault: Place) -> None:
+        oid = blob(vault, b"x")
+        with (
+            closing(GIT.tree_maker(folder(vault))) as maker,
+            closing(GIT.reader(folder(vault))) as reader,
+        ):
+            inner = maker.make([("100644", oid, b"x")])
+            entries = [("100755", oid, b"run"), ("040000", inner, b"a"), ("120000", oid, b"a.b")]
+            found = reader.read(maker.make(entries))
+            assert found is not None
+            assert list(read_tree(found.content, 20)) == [entries[2], entries[1], entries[0]]
+
+    @pytest.mark.parametrize(
+        "entry", [("100644", MISSING, b"x"), ("100644", "x", b"x"), ("040000", "2" * 40, b"d")]
+    )
+    def test_an_entry_that_is_not_there_is_an_error(
+        self, vault: Place, entry: tuple[str, str, bytes]
+    ) -> None:
+        with closing(GIT.tree_maker(folder(vault))) as maker:
+            with pytest.raises(GitError, match="mktree"):
+                maker.make([entry])
+            assert maker.make([])  # a new process answers
+
+
+class TestRefMaker:
+    """Refs that are made once."""
+
+    def test_a_ref_is_made_and_never_moved(self, vault: Place) -> None:
+        one, two = blob(vault, b"1"), blob(vault, b"2")
+        with closing(GIT.ref_maker(folder(vault))) as maker:
+            maker.make("refs/engine/kept/r/t/1.a", one)
+            maker.make("refs/engine/kept/r/t/2.b", two)
+            with pytest.raises(GitError, match="update-ref"):
+                maker.make("refs/engine/kept/r/t/1.a", two)
+            maker.make("refs/engine/kept/r/t/3.c", two)
+        listed = GIT.run("for-each-ref", "--format=%(refname:lstrip=5) %(objectname)", at=vault)
+        assert listed.text.splitlines() == [f"1.a {one}", f"2.b {two}", f"3.c {two}"]
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        pytest.param(
+            lambda git, where: [git.differ(where), lambda c: c.diff(*tree(where))], id="differ"
+        ),
+        pytest.param(lambda git, where: [git.tree_maker(where), lambda c: c.make([])], id="maker"),
+        pytest.param(lambda git, where: [git.ref_maker(where), ref_after_ref(where)], id="refs"),
+    ],
+)
+def test_one_that_was_killed_starts_again(vault: Place, ask: Callable[..., list]) -> None:
+    conversation, question = ask(Git(), folder(vault))
+    with closing(conversation):
+        first = question(conversation)
+        kill(conversation)
+        assert question(conversation) == first
+
+
+def tree(where: Path) -> tuple[str, str]:
+    with closing(GIT.tree_maker(where)) as maker:
+        return maker.make([]), maker.make([])
+
+
+def ref_after_ref(where: Path) -> Callable[..., None]:
+    names: Iterator[str] = iter(["refs/x/1", "refs/x/2"])
+    oid = blob(Place(git_dir=where), b"x")
+    return lambda maker: maker.make(next(names), oid)
