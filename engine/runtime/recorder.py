@@ -47,7 +47,7 @@ class Recorder:
         self._waiting: list[_Request] = []
         self._flusher: asyncio.Task[None] | None = None
         self._broken: EngineError | None = None
-        self._key_is_asked_for = False
+        self._opening_key: asyncio.TimerHandle | None = None
 
     async def commit(
         self,
@@ -68,13 +68,12 @@ class Recorder:
             self._flusher = loop.create_task(self._flush())
         return await asyncio.shield(answer)
 
-    def open_key(self) -> None:
+    def prepare_to_sign(self) -> None:
         """Have the key soon that the next checkpoint is signed with; whatever is wrong with it is said then."""
-        if not self._key_is_asked_for:
-            self._key_is_asked_for = True
+        if self._opening_key is None:
             loop = asyncio.get_running_loop()
             ask = partial(loop.run_in_executor, None, _try, self.store.signing_key)
-            loop.call_later(OPEN_KEY_AFTER_S, ask)
+            self._opening_key = loop.call_later(OPEN_KEY_AFTER_S, ask)
 
     async def sign(self, at: datetime) -> str:
         """Return `size/root` of a checkpoint that is signed and on disk: the trailer of a merge commit."""
@@ -91,6 +90,8 @@ class Recorder:
 
     async def close(self) -> None:
         """Wait for what is under way and end the writing thread."""
+        if self._opening_key is not None:
+            self._opening_key.cancel()
         if self._flusher is not None:
             await asyncio.wait([self._flusher])
         if self._broken is None:

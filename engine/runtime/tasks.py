@@ -209,7 +209,7 @@ class TaskWorld(PlanWorld):
     def _prepare_meanwhile(self, commit: str) -> None:
         """While the worker works: folders for its verification and for a task of the next wave, and what signs its merge."""
         self._repository.make_spares(self.run, commit, 2 if self._to_come else 1)
-        self._recorder.open_key()
+        self._recorder.prepare_to_sign()
 
     async def _run_plugin(
         self, job: Job, task: Variables, selection: Variables, workspace: Workspace
