@@ -42,8 +42,7 @@ def findings(files: Sequence[Path]) -> list[Finding]:
 
     What lies in a folder belongs together; a folder called `process` belongs to the bundle it lies in.
     """
-    from engine.runtime.engine import load_handlers
-    from engine.runtime.jobs import job_findings
+    from engine.runtime.jobs import job_findings, load_handlers
     from engine.runtime.linting import file_findings, lint_findings
 
     handlers = load_handlers()

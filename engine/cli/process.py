@@ -122,7 +122,7 @@ def templates(
 ) -> int:
     """Write an element template for each job type: what a designer picks from the modeller's menu."""
     from engine.errors import EnvironmentFailure
-    from engine.runtime.engine import load_handlers
+    from engine.runtime.jobs import load_handlers
     from engine.runtime.templates import templates as made
 
     written = []

@@ -22,7 +22,7 @@ from typing import Any
 
 from engine import __version__
 from engine.core.safety import MERGE_KINDS
-from engine.errors import IntegrityError, LedgerError, UsageError
+from engine.errors import EngineError, IntegrityError, LedgerError, UsageError
 from engine.frozen import dataclass
 from engine.ledger import EntryType, read_entry
 from engine.ledger.attestations import (
@@ -76,6 +76,16 @@ def publish_missing(
         if row.id == run or (row.is_finished and f"{row.id}.intoto.jsonl" not in there)
     ]
     return [published for published in found if published is not None]
+
+
+def attest_or_say(store: Store, feature: str, run: str, repository: Repository) -> str:
+    """Publish the attestations of the feature's merges; return why that was not possible, or ""."""
+    try:
+        published = publish_missing(store, feature, run, repository)
+    except EngineError as error:
+        return f"the merges are not attested: {error.sentence()}"
+    refused = [one for one in published if one.state == "refused"]
+    return f"branch {refused[0].branch} was not moved: {refused[0].reason}" if refused else ""
 
 
 def publish_attestations(store: Store, run: str, repository: Repository) -> Published | None:

@@ -16,26 +16,25 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 from engine.contracts import Contracts
 from engine.core.definitions import Definitions
 from engine.core.model import Json, Variables
-from engine.core.reach import reach
 from engine.errors import EngineError, UsageError
 from engine.frozen import dataclass
 from engine.handlers import Handlers
 from engine.policy import PolicySet, ServerSettings
-from engine.runtime.attesting import publish_missing
+from engine.runtime.attesting import attest_or_say
 from engine.runtime.carrying import Carrying, OnStart, Watch
 from engine.runtime.chosen import has_done, level_of_run, nothing_unfinished, to_go_on
 from engine.runtime.companions import write_companions
 from engine.runtime.conductor import Clock
+from engine.runtime.diagrams import chosen_process, definitions_of
 from engine.runtime.foresight import foresee, machine_limits
 from engine.runtime.home import ignore
-from engine.runtime.jobs import check_jobs
+from engine.runtime.jobs import check_jobs, load_handlers
 from engine.runtime.older import refuse_forgotten_runs
 from engine.runtime.pending import Waiting
 from engine.runtime.plans import first_tasks, merged_already, planned
@@ -47,11 +46,9 @@ from engine.runtime.specs import find_task_graph, read_task_graph
 from engine.runtime.waivers import Waivers
 from engine.runtime.work import FeatureWork, ProcessWork, Work
 from engine.settings import Project, Settings, load_project
-from engine.shipped import bundle_of, definition_files, definitions_around, folder
+from engine.shipped import definition_files, folder
 from engine.store import EngineLock, Run, Store
 from engine.workspaces import Repository
-
-ENTRY_POINTS = "engine.service_tasks"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -333,7 +330,7 @@ class Engine:
                 timeout_s=timeout_s,
             )
             repository.tidy()
-            return replace(result, notice=_attested(store, feature, run, repository))
+            return replace(result, notice=attest_or_say(store, feature, run, repository))
 
     def _definitions_for(
         self, store: Store, unfinished: Run | None, fresh: Definitions | None
@@ -362,7 +359,7 @@ class Engine:
         """Attest what a killed engine had merged and not come to attest; return why that was not possible, or ""."""
         try:
             with Repository.open(self.project.home, self.project.root, lock_fd) as repository:
-                return _attested(store, feature, "", repository)
+                return attest_or_say(store, feature, "", repository)
         except EngineError as error:
             return f"the merges are not attested: {error.sentence()}"
 
@@ -384,7 +381,7 @@ class Engine:
         needs is looked for in the bundle that it lies in, or else in its folder.
         """
         definitions = self._fit(definitions_of(file), delivers=False)
-        chosen = _chosen_process(definitions, file, process)
+        chosen = chosen_process(definitions, file, process)
         run = _new_run_id()
         with ExitStack() as stack:
             store = self._writing_store(stack, create=True)
@@ -501,63 +498,6 @@ class Engine:
                 ca_file=policy.ca_file,
             )
         return PolicySet.load(definitions.policies, server=server, deadline_s=policy.timeout_s)
-
-
-def _attested(store: Store, feature: str, run: str, repository: Repository) -> str:
-    """Publish the attestations of the feature's merges; return why that was not possible, or ""."""
-    try:
-        published = publish_missing(store, feature, run, repository)
-    except EngineError as error:
-        return f"the merges are not attested: {error.sentence()}"
-    refused = [one for one in published if one.state == "refused"]
-    return f"branch {refused[0].branch} was not moved: {refused[0].reason}" if refused else ""
-
-
-def load_handlers() -> Handlers:
-    """Return every installed job type. Raises DefinitionError when two packages declare the same."""
-    joined = Handlers()
-    found = sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name)
-    for point in found:
-        joined.join(point.load())
-    if not found:  # a checkout that is not installed
-        from service_tasks import handlers
-
-        joined.join(handlers)
-    return joined
-
-
-def definitions_of(file: Path) -> Definitions:
-    """Return what the diagram `file` needs to run. Raises UsageError when it is not there, DefinitionError."""
-    if not file.is_file():
-        raise UsageError("there is no such diagram", where=str(file))
-    file = file.resolve()
-    around = {str(path): path for path in definitions_around(file)}
-    around[str(file)] = file
-    files = {name: path.read_bytes() for name, path in around.items()}
-    needed = reach(str(file), files)
-    root = bundle_of(file)
-    return Definitions.load(
-        {Path(name).relative_to(root).as_posix(): content for name, content in needed.items()}
-    )
-
-
-def _chosen_process(definitions: Definitions, file: Path, wanted: str | None) -> str:
-    inside = sorted(
-        process.id
-        for process in definitions.processes.values()
-        if Path(process.file).name == file.name and process.model.executable
-    )
-    if wanted is None and len(inside) == 1:
-        return inside[0]
-    named = definitions.pools.get(wanted or "", wanted)
-    if named is not None and named in inside:
-        return named
-    raise UsageError(
-        "which process is to be run" if wanted is None else f"process {wanted} is not there",
-        where=str(file),
-        expected=f"one of {', '.join(inside)}" if inside else "an executable process",
-        hint="Name it with --process ID." if inside else "Tick Executable in the modeller.",
-    )
 
 
 def _lock_of(run: Run) -> str:

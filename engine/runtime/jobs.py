@@ -4,10 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from difflib import get_close_matches
+from importlib.metadata import entry_points
 
 from engine.bpmn.model import Finding, ServiceTask
 from engine.core.definitions import BundleError, Definitions
 from engine.handlers import Handlers, HandlerSpec
+
+ENTRY_POINTS = "engine.service_tasks"
+
+
+def load_handlers() -> Handlers:
+    """Return every installed job type. Raises DefinitionError when two packages declare the same."""
+    joined = Handlers()
+    found = sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name)
+    for point in found:
+        joined.join(point.load())
+    if not found:  # a checkout that is not installed
+        from service_tasks import handlers
+
+        joined.join(handlers)
+    return joined
 
 
 def check_jobs(definitions: Definitions, handlers: Handlers, *, delivers: bool) -> None:

@@ -17,8 +17,7 @@ from pathlib import Path
 
 from engine.bpmn.model import Finding
 from engine.core.definitions import inspect
-from engine.runtime.engine import load_handlers
-from engine.runtime.jobs import job_findings
+from engine.runtime.jobs import job_findings, load_handlers
 from engine.runtime.linting import file_findings, lint_findings
 from tests.core.drawing import draw_all
 

@@ -8,7 +8,7 @@ from engine.bpmn import read
 from engine.bpmn.lint import RULES, Outputs, Surroundings, lint
 from engine.bpmn.model import Finding
 from engine.core.definitions import Definitions
-from engine.runtime.engine import load_handlers
+from engine.runtime.jobs import load_handlers
 from engine.runtime.linting import lint_findings
 from engine.shipped import definition_files
 from tests.core.drawing import draw

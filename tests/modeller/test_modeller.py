@@ -13,8 +13,7 @@ from engine import bpmn
 from engine.bpmn.fix import fix
 from engine.bpmn.model import ExclusiveGateway, Process, ServiceTask
 from engine.core.definitions import inspect
-from engine.runtime.engine import load_handlers
-from engine.runtime.jobs import job_findings
+from engine.runtime.jobs import job_findings, load_handlers
 from engine.runtime.templates import templates
 from tests.core.drawing import draw
 from tests.modeller.conftest import Task

@@ -13,8 +13,7 @@ import pytest
 
 from engine.bpmn.model import Finding
 from engine.core.definitions import Definitions
-from engine.runtime.engine import load_handlers
-from engine.runtime.jobs import job_findings
+from engine.runtime.jobs import job_findings, load_handlers
 from engine.runtime.linting import lint_findings
 from engine.runtime.templates import templates
 from engine.shipped import definition_files
