@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     Start = Callable[..., Runner.AutoInterrupt]  # of the arguments of a git command
 
 T = TypeVar("T")
+_LAST_WORDS = 600  #: bytes
 OID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}", re.ASCII)
 
 
@@ -80,9 +81,9 @@ class _Conversation:
             try:
                 return self._exchange(request, read)
             except (OSError, EOFError) as error:
-                self._stop()
+                said = self._stop()
                 raise GitError(
-                    f"git {self._command[0]} in {self._git_dir} ended", got=str(error)
+                    f"git {self._command[0]} in {self._git_dir} ended", got=said or str(error)
                 ) from error
 
     def _exchange(self, request: bytes, read: Callable[[IO[bytes]], T]) -> T:
@@ -95,17 +96,20 @@ class _Conversation:
         process.stdin.flush()
         return read(process.stdout)
 
-    def _stop(self) -> None:
+    def _stop(self) -> str:
+        """End the process, if there is one, and return its last words."""
         running, self._running = self._running, None
         if running is None or running.proc is None:
-            return
+            return ""
         process = running.proc
-        for stream in (process.stdin, process.stdout, process.stderr):
-            if stream is not None:
-                with contextlib.suppress(BrokenPipeError):
-                    stream.close()
-        if process.wait() < 0 and self._tell_killed is not None:
+        if process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.close()
+            process.stdin = None
+        said: bytes = process.communicate()[1]
+        if process.returncode < 0 and self._tell_killed is not None:
             self._tell_killed()
+        return said[-_LAST_WORDS:].decode("utf-8", "replace").strip()
 
 
 class ObjectReader(_Conversation):
@@ -181,7 +185,7 @@ class RefMaker(_Conversation):
         self._tell_killed = tell_killed
 
     def make(self, ref: str, oid: str) -> None:
-        """Make a ref. Raises GitError when that is not possible: it may be there; git's own words are lost."""
+        """Make a ref. Raises GitError when that is not possible: it may be there."""
         self._ask(f"start\0create {ref}\0{oid}\0commit\0".encode(), _expect_made)
 
 

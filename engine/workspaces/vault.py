@@ -142,7 +142,7 @@ class Vault:
         ref = f"{KEPT}/{run}/{task}/{attempt}.{commit[:16]}"
         if self.reader.resolve(ref) == commit:
             return ref
-        with contextlib.suppress(GitError):  # said below, in git's words
+        with contextlib.suppress(GitError):  # a single command may still do it, or says why not
             self._ref_maker.make(ref, commit)
             return ref
         nothing = "0" * len(commit)
