@@ -8,7 +8,7 @@ and the safety kernel is asked about the very candidate that was recorded. A cou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import field, replace
 from datetime import datetime
 from functools import reduce
@@ -223,12 +223,12 @@ class _Search:
 
     def run(self) -> Nearest:
         """Return the nearest change, trying one change, then two, then three."""
-        level: list[_Set] = [()]
+        level: Iterable[_Set] = [()]
         verified: list[_Set] = []
         stuck = ""
         for size in range(MOST_CHANGES + 1):
             merging: list[_Set] = []
-            following: dict[frozenset[tuple[str, int, str, str]], _Set] = {}
+            failed: list[tuple[_Set, _Outcome]] = []
             for changes in level:
                 if self.tried >= MOST_COURSES:
                     break
@@ -239,18 +239,25 @@ class _Search:
                 if self._is_verified(outcome.course):
                     verified.append(changes)
                 stuck = stuck or _stuck(outcome.course)
-                for change in self._proposed(outcome):
-                    keys = frozenset(item.key for item in (*changes, change))
-                    if len(keys) == size + 1:
-                        following.setdefault(keys, (*changes, change))
+                failed.append((changes, outcome))
             if merging:
                 return self._found("merged", merging)
             if verified and verified[0]:  # from here on the record has nothing to say
                 return self._found("verified", verified)
-            level = list(following.values())
+            level = self._larger(failed, size + 1)
         is_cut = self._questions > MOST_QUESTIONS or self.tried >= MOST_COURSES
         reason = _CUT if is_cut and not stuck else stuck or _NONE
         return Nearest(outcome="none", reason=reason, tried=self.tried)
+
+    def _larger(self, failed: Iterable[tuple[_Set, _Outcome]], size: int) -> Iterator[_Set]:
+        """Yield each set of `size` changes, made of one that failed and a change that its course proposes."""
+        seen: set[frozenset[tuple[str, int, str, str]]] = set()
+        for changes, outcome in failed:
+            for change in self._proposed(outcome):
+                keys = frozenset(item.key for item in (*changes, change))
+                if len(keys) == size and keys not in seen:
+                    seen.add(keys)
+                    yield (*changes, change)
 
     def _found(self, outcome: str, sets: list[_Set]) -> Nearest:
         plain = [changes for changes in sets if not any(c.kind == "cell" for c in changes)]
