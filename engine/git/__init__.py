@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from engine.git.conversations import (
+    COMMIT_DRAFT,
+    CommitWriter,
     GitObject,
     ObjectReader,
     RefMaker,
@@ -20,14 +22,15 @@ from engine.git.running import (
     Result,
     check_name,
     check_oid,
-    commit_dates,
     seconds,
 )
 
 __all__ = [
     "COMMANDS",
+    "COMMIT_DRAFT",
     "IDENTITY",
     "OLDEST_GIT",
+    "CommitWriter",
     "Git",
     "GitObject",
     "ObjectReader",
@@ -39,7 +42,6 @@ __all__ = [
     "TreeMaker",
     "check_name",
     "check_oid",
-    "commit_dates",
     "read_tree",
     "seconds",
 ]

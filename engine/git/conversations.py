@@ -7,11 +7,13 @@ One that died (killed by hand, out of memory) is started anew once; a second dea
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import secrets
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, TypeVar
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     Start = Callable[..., Runner.AutoInterrupt]  # of the arguments of a git command
 
 T = TypeVar("T")
+COMMIT_DRAFT = "commit-draft."  #: how the names of those files begin
 _LAST_WORDS = 600  #: bytes
 OID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}", re.ASCII)
 
@@ -174,6 +177,27 @@ class TreeMaker(_Conversation):
             for mode, oid, name in entries
         ]
         return self._ask(b"".join(lines) + b"\0", _id_line)
+
+
+class CommitWriter(_Conversation):
+    """Writes commits into one repository (git-hash-object(1), `--stdin-paths`: it reads files, so each lies in one a moment)."""
+
+    def __init__(self, start: Start, git_dir: Path) -> None:
+        super().__init__(
+            start, git_dir, "hash-object", "-t", "commit", "-w", "--stdin-paths", "--no-filters"
+        )
+        self._numbers = count(1)
+
+    def write(self, content: bytes) -> str:
+        """Write a commit as git stores it and return its id. Raises GitError when it is malformed or cannot be written."""
+        draft = self._git_dir / f"{COMMIT_DRAFT}{os.getpid()}.{next(self._numbers)}"
+        try:
+            draft.write_bytes(content)
+            return self._ask(os.fsencode(draft) + b"\n", _id_line)
+        except OSError as error:
+            raise GitError(where=str(draft), expected="a file", got=str(error)) from error
+        finally:
+            draft.unlink(missing_ok=True)
 
 
 class RefMaker(_Conversation):

@@ -30,7 +30,14 @@ from typing import TYPE_CHECKING
 
 from engine.errors import EnvironmentFailure, GitError, UsageError
 from engine.frozen import dataclass
-from engine.git.conversations import OID, ObjectReader, RefMaker, TreeDiffer, TreeMaker
+from engine.git.conversations import (
+    OID,
+    CommitWriter,
+    ObjectReader,
+    RefMaker,
+    TreeDiffer,
+    TreeMaker,
+)
 
 if TYPE_CHECKING:
     from git.cmd import Git as Runner
@@ -42,7 +49,6 @@ COMMANDS = frozenset(
     {
         "cat-file",
         "check-ref-format",
-        "commit-tree",
         "config",
         "diff-tree",
         "fast-import",
@@ -236,6 +242,10 @@ class Git:
         """Return what writes trees into a repository. It starts on first use; `close` it."""
         return TreeMaker(partial(self._start, git_dir), git_dir)
 
+    def commit_writer(self, git_dir: Path) -> CommitWriter:
+        """Return what writes commits into a repository. It starts on first use; `close` it."""
+        return CommitWriter(partial(self._start, git_dir), git_dir)
+
     def ref_maker(self, git_dir: Path) -> RefMaker:
         """Return what makes refs in a repository. It starts on first use; `close` it."""
         return RefMaker(partial(self._start, git_dir), git_dir, self._note_kill)
@@ -378,12 +388,6 @@ def check_name(value: str, what: str) -> str:
             got=repr(value),
         )
     return value
-
-
-def commit_dates(at: datetime) -> dict[str, str]:
-    """Return the variables that give a commit the date `at`, in whole seconds, UTC."""
-    stamp = f"{seconds(at)} +0000"
-    return {"GIT_AUTHOR_DATE": stamp, "GIT_COMMITTER_DATE": stamp}
 
 
 def seconds(at: datetime) -> int:

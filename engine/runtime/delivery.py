@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from engine.core.model import Job, Json, Variables, Verdict
@@ -60,6 +61,9 @@ from engine.workspaces import Base, Conflict, Published, Repository, Stale
 
 MERGE_PACKAGE = "merge"  #: the policy whose verdict the kernel wants
 PATCH_BYTES = 512 * 1024
+PUBLISH_AFTER_S = (
+    0.3  #: of a merge that others follow: meanwhile git makes the workspaces of the next wave
+)
 
 
 class Delivery(TaskWorld):
@@ -70,6 +74,7 @@ class Delivery(TaskWorld):
     ) -> None:
         super().__init__(site, recorder, clock, repository, base)
         self._published = asyncio.Lock()
+        self._is_ending = asyncio.Event()
         self._publishing: set[asyncio.Task[None]] = set()
         self._auditor = Auditor(recorder.store, self.run)
 
@@ -418,6 +423,7 @@ class Delivery(TaskWorld):
 
     async def settle(self) -> None:
         """Wait for what goes on beside the jobs: the user's branch that follows a merge."""
+        self._is_ending.set()
         await asyncio.gather(*self._publishing, return_exceptions=True)
 
     async def finish(self, status: str) -> None:
@@ -432,9 +438,16 @@ class Delivery(TaskWorld):
     def _publish_meanwhile(self) -> None:
         """Let the user's branch follow while the run goes on: nothing in it rests on that branch, and `finish` moves it
         again, or tells why it cannot."""
-        task = asyncio.create_task(self._publish(self._repository.publish))
+        task = asyncio.create_task(self._publish_soon())
         self._publishing.add(task)
         task.add_done_callback(self._follow)
+
+    async def _publish_soon(self) -> None:
+        """Publish when the workers of the next wave work, or the run ends; at once when no wave is to come."""
+        if self._to_come:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._is_ending.wait(), PUBLISH_AFTER_S)
+        await self._publish(self._repository.publish)
 
     def _follow(self, task: asyncio.Task[None]) -> None:
         self._publishing.discard(task)

@@ -25,7 +25,7 @@ from typing import Literal
 
 from engine.core.safety import MergeAuthorization
 from engine.errors import GitError, IntegrityError, UsageError
-from engine.git import Git, Place, TreeChange, check_oid, commit_dates, read_tree
+from engine.git import COMMIT_DRAFT, IDENTITY, Git, Place, TreeChange, check_oid, read_tree, seconds
 from engine.workspaces.joining import joined, with_changes
 from engine.workspaces.model import (
     Candidate,
@@ -79,10 +79,12 @@ class Vault:
         self._differ = git.differ(folder)
         self._tree_maker = git.tree_maker(folder)
         self._ref_maker = git.ref_maker(folder)
+        self._commit_writer = git.commit_writer(folder)
 
     def close(self) -> None:
-        for conversation in (self.reader, self._differ, self._tree_maker, self._ref_maker):
-            conversation.close()
+        self.reader.close()
+        for one in (self._differ, self._tree_maker, self._ref_maker, self._commit_writer):
+            one.close()
 
     # ---- the integration ref
 
@@ -126,16 +128,25 @@ class Vault:
     # ---- making commits
 
     def commit(self, tree: str, parents: Sequence[str], provenance: Provenance) -> str:
-        """Write a commit and return its id. Equal arguments give an equal id."""
-        options = [part for parent in parents for part in ("-p", check_oid(parent))]
-        return self.git.run(
-            "commit-tree",
-            check_oid(tree),
-            *options,
-            at=self.place,
-            stdin=commit_message(provenance),
-            environment=commit_dates(provenance.at),
-        ).text
+        """Write a commit and return its id. Equal arguments give an equal id.
+
+        Raises IntegrityError when the tree or a parent is not there.
+        """
+        for oid, kind in ((tree, "tree"), *((parent, "commit") for parent in parents)):
+            found = self.reader.look(check_oid(oid))
+            if found is None or found.type != kind:
+                raise IntegrityError(
+                    "an object is missing", where=str(self.folder), expected=f"{kind} {oid}"
+                )
+        who = "{} <{}> {} +0000".format(*IDENTITY, seconds(provenance.at))
+        lines = [
+            f"tree {tree}",
+            *(f"parent {parent}" for parent in parents),
+            f"author {who}",
+            f"committer {who}",
+        ]
+        head = "".join(f"{line}\n" for line in lines).encode()
+        return self._commit_writer.write(head + b"\n" + commit_message(provenance))
 
     def keep(self, commit: str, run: str, task: str, attempt: int) -> str:
         """Make the kept ref of a commit and return its name. Idempotent."""
@@ -278,7 +289,7 @@ class Vault:
         else:
             objects = self.folder / "objects"
             stale += [*self.folder.glob("fast_import_crash_*"), *self.folder.glob("*.lock")]
-            stale += [*objects.glob("pack/*.lock")]
+            stale += [*self.folder.glob(f"{COMMIT_DRAFT}*"), *objects.glob("pack/*.lock")]
             stale += [*objects.glob("*/tmp_*"), *objects.glob("tmp_*")]
         for file in stale:
             file.unlink(missing_ok=True)

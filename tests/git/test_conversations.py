@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -9,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import GitError
-from engine.git import Git, Place, TreeChange, read_tree
+from engine.git import COMMIT_DRAFT, Git, Place, TreeChange, read_tree
 
 GIT = Git()
 MISSING = "1" * 40
@@ -123,6 +125,39 @@ class TestTreeMaker:
             with pytest.raises(GitError, match=r"git mktree in .* ended.* fatal: "):
                 maker.make([entry])
             assert maker.make([])  # a new process answers
+
+
+class TestCommitWriter:
+    """Commits as git stores them."""
+
+    def test_it_is_the_commit_that_git_would_write(self, vault: Place) -> None:
+        where = folder(vault)
+        with closing(GIT.tree_maker(where)) as maker, closing(GIT.commit_writer(where)) as writer:
+            tree = maker.make([])
+            head = f"tree {tree}\nauthor É <a@b> 1700000000 +0000\ncommitter É <a@b> 1700000000 +0000\n"
+            oid = writer.write(f"{head}\nwhat\n\nA: b\n".encode())
+        who = {
+            f"GIT_{who}_{part}": value
+            for who in ("AUTHOR", "COMMITTER")
+            for part, value in (("NAME", "É"), ("EMAIL", "a@b"), ("DATE", "1700000000 +0000"))
+        }
+        command = ["git", f"--git-dir={where}", "commit-tree", tree, "-m", "what", "-m", "A: b"]
+        by_git = subprocess.run(command, env=os.environ | who, capture_output=True, check=True)
+        assert by_git.stdout.decode().strip() == oid
+        assert [path for path in where.iterdir() if path.name.startswith(COMMIT_DRAFT)] == []
+
+    @pytest.mark.parametrize("content", [b"", b"no commit", b"tree x\n\nmessage\n"])
+    def test_what_is_no_commit_is_an_error_and_leaves_nothing(
+        self, vault: Place, content: bytes
+    ) -> None:
+        with (
+            closing(GIT.commit_writer(folder(vault))) as writer,
+            pytest.raises(GitError, match=r"git hash-object in .* ended.* (fatal|error): "),
+        ):
+            writer.write(content)
+        assert [
+            path for path in folder(vault).iterdir() if path.name.startswith(COMMIT_DRAFT)
+        ] == []
 
 
 class TestRefMaker:

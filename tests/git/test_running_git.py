@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import engine
 from engine.errors import EnvironmentFailure, GitError, UsageError
-from engine.git import COMMANDS, Git, Place, check_name, check_oid, commit_dates
+from engine.git import COMMANDS, Git, Place, check_name, check_oid, seconds
 
 
 @pytest.fixture
@@ -355,6 +355,6 @@ def test_what_we_take_as_a_name_git_takes_as_a_ref(value: str) -> None:
 
 
 def test_a_date_without_time_zone_is_refused() -> None:
-    assert commit_dates(datetime(2026, 1, 2, tzinfo=UTC))["GIT_AUTHOR_DATE"] == "1767312000 +0000"
+    assert seconds(datetime(2026, 1, 2, tzinfo=UTC)) == 1767312000
     with pytest.raises(GitError, match="no time zone"):
-        commit_dates(datetime(2026, 1, 2))  # noqa: DTZ001  (the mistake under test)
+        seconds(datetime(2026, 1, 2))  # noqa: DTZ001  (the mistake under test)
