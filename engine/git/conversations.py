@@ -7,6 +7,7 @@ One that died (killed by hand, out of memory) is started anew once; a second dea
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import secrets
@@ -28,9 +29,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 COMMIT_DRAFT = "commit-draft."  #: how the names of those files begin
 _LAST_WORDS = 600  #: bytes
+_MOST_QUESTIONS = 1000  #: to one process, which remembers all trees that it has read
 OID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}", re.ASCII)
-
-
 _TYPES = {"040000": "tree", "160000": "commit"}  # of a mode; all others are those of blobs
 
 
@@ -67,6 +67,7 @@ class _Conversation:
         self._command = command
         self._lock = threading.Lock()
         self._running: Runner.AutoInterrupt | None = None
+        self._questions = 0
         self._tell_killed: Callable[[], None] | None = None
 
     def close(self) -> None:
@@ -86,12 +87,18 @@ class _Conversation:
             except (OSError, EOFError) as error:
                 said = self._stop()
                 raise GitError(
-                    f"git {self._command[0]} in {self._git_dir} ended", got=said or str(error)
+                    f"git {self._command[0]} in {self._git_dir} ended",
+                    got=said or str(error),
+                    hint=hint_of(said),
                 ) from error
 
     def _exchange(self, request: bytes, read: Callable[[IO[bytes]], T]) -> T:
+        if self._questions >= _MOST_QUESTIONS:
+            self._stop()
         if self._running is None:
             self._running = self._start(*self._command)
+            self._questions = 0
+        self._questions += 1
         process = self._running.proc
         if process is None or process.stdin is None or process.stdout is None:
             raise EOFError("it has no pipes")
@@ -113,6 +120,12 @@ class _Conversation:
         if process.returncode < 0 and self._tell_killed is not None:
             self._tell_killed()
         return said[-_LAST_WORDS:].decode("utf-8", "replace").strip()
+
+
+def hint_of(message: str) -> str:
+    """Return what to do about what git said, or ""."""
+    is_full = os.strerror(errno.ENOSPC) in message or "No space left on device" in message
+    return "Free some disk space and run again." if is_full else ""
 
 
 class ObjectReader(_Conversation):
@@ -195,7 +208,10 @@ class CommitWriter(_Conversation):
             draft.write_bytes(content)
             return self._ask(os.fsencode(draft) + b"\n", _id_line)
         except OSError as error:
-            raise GitError(where=str(draft), expected="a file", got=str(error)) from error
+            told = str(error)
+            raise GitError(
+                where=str(draft), expected="a file", got=told, hint=hint_of(told)
+            ) from error
         finally:
             draft.unlink(missing_ok=True)
 

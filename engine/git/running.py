@@ -37,6 +37,7 @@ from engine.git.conversations import (
     RefMaker,
     TreeDiffer,
     TreeMaker,
+    hint_of,
 )
 
 if TYPE_CHECKING:
@@ -433,12 +434,11 @@ def _without_foreign_variables() -> list[str]:
 
 def _failure(arguments: Sequence[str], at: Place | None, code: int, message: str) -> GitError:
     where = f"git {arguments[0]}" + (f" in {at.git_dir or at.folder}" if at else "")
-    full = "No space left on device" in message
     return GitError(
         where=where,
         expected="success",
         got=f"exit code {code}: {message[-_STDERR_TAIL:] or 'no message'}",
-        hint="Free some disk space and run again." if full else "",
+        hint=hint_of(message),
     )
 
 

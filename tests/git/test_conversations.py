@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import GitError
-from engine.git import COMMIT_DRAFT, Git, Place, TreeChange, read_tree
+from engine.git import COMMIT_DRAFT, Git, Place, TreeChange, conversations, read_tree
 
 GIT = Git()
 MISSING = "1" * 40
@@ -191,6 +191,28 @@ def test_one_that_was_killed_starts_again(vault: Place, ask: Callable[..., list]
         first = question(conversation)
         kill(conversation)
         assert question(conversation) == first
+
+
+def test_a_process_is_changed_for_a_new_one_before_it_remembers_too_much(
+    vault: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conversations, "_MOST_QUESTIONS", 3)
+    with closing(GIT.tree_maker(folder(vault))) as maker:
+        processes = [(maker.make([]), maker._running) for _ in range(7)]
+    assert [len({id(p) for _, p in processes[n : n + 3]}) for n in (0, 3, 6)] == [1, 1, 1]
+    assert len({id(process) for _, process in processes}) == 3
+    assert len({oid for oid, _ in processes}) == 1
+
+
+@pytest.mark.parametrize(
+    ("message", "hint"),
+    [
+        ("fatal: write error: No space left on device", "Free some disk space and run again."),
+        ("fatal: bad object", ""),
+    ],
+)
+def test_a_full_disk_has_a_hint(message: str, hint: str) -> None:
+    assert conversations.hint_of(message) == hint
 
 
 def tree(where: Path) -> tuple[str, str]:
