@@ -21,10 +21,7 @@ import json
 import os
 import shutil
 import stat
-import tempfile
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -50,11 +47,8 @@ from engine.workspaces.model import (
     Workspace,
 )
 from engine.workspaces.spares import Spares
+from engine.workspaces.trash import Trash, remove_tree
 from engine.workspaces.vault import Vault
-
-#: Folders that wait in the trash. While files are wanted none is deleted that need not be: for minutes after many were
-#: deleted, ext4 looks at each of them before it makes a new one (`recently_deleted` in fs/ext4/ialloc.c of Linux).
-LATER = 16
 
 _REPOSITORY_CONFIG = """\
 [core]
@@ -98,27 +92,22 @@ class Workshop:
         self._reading_deadline_s = reading_deadline_s
         self._vault = vault
         self._git = vault.git
-        self._undertaker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="trash")
-        self._graves: deque[Path] = deque()  # in the trash, to be deleted when there is time
-        self._buried: list[Future[None]] = []
+        self._trash = Trash(home)
         self.spares = Spares(self._git, vault.folder, home / "spares")
 
     def tidy(self) -> None:
         """Begin to delete the spares and what is in the trash: no more folders are wanted."""
-        self.spares.close(self._delete)
-        self._bury(keeping=0)
+        self.spares.close(self._trash.take)
+        self._trash.begin()
 
     def close(self) -> None:
         """Wait until the trash is empty; what cannot be deleted is left for the next start."""
         self.tidy()
-        self._undertaker.shutdown(wait=True)
+        self._trash.close()
 
     def empty_trash(self) -> None:
         """Wait until the trash is empty. Raises OSError for what cannot be deleted."""
-        self._bury(keeping=0)
-        buried, self._buried = self._buried, []
-        for one in buried:
-            one.result()
+        self._trash.empty()
 
     def acquire(
         self,
@@ -243,7 +232,7 @@ class Workshop:
         folder = self._home / "checkouts" / check_name(name, "checkout name")
         for left in (f".index-{name}", f".index-{name}.lock"):  # the lock: of a git that was killed
             folder.with_name(left).unlink(missing_ok=True)
-        self._delete(folder)
+        self._trash.take(folder)
 
     def workspaces(self, feature: str | None) -> Iterator[tuple[str, str]]:
         """Yield (feature, task) of every workspace, or of one feature."""
@@ -293,7 +282,7 @@ class Workshop:
         new_folder = folder.with_name(f".new-{record.task}")
         new_notes = notes.with_name(f".new-{record.task}")
         for leftover in (new_folder, new_notes, notes):
-            self._delete(leftover)
+            self._trash.take(leftover)
         new_folder.mkdir(parents=True)
         new_notes.mkdir(parents=True)
         self._fill(new_folder, new_notes / "index", record.begun or record.base)
@@ -309,7 +298,7 @@ class Workshop:
             return
         if index.exists() or any(folder.iterdir()):  # of a spare that was not fit
             index.unlink(missing_ok=True)
-            self._delete(folder)
+            self._trash.take(folder)
             folder.mkdir()
         place = Place(git_dir=self._vault.folder, work_tree=folder, index=index)
         self._git.run("read-tree", "--reset", "-u", check_oid(commit), at=place)
@@ -489,34 +478,10 @@ class Workshop:
         _write_record(self._notes(record.feature, record.task), record)
 
     def _remove(self, feature: str, task: str) -> None:
-        self._delete(self._folder(feature, task))
-        self._delete(self._notes(feature, task))
+        self._trash.take(self._folder(feature, task))
+        self._trash.take(self._notes(feature, task))
         for parent in (self._folder(feature, task).parent, self._notes(feature, task).parent):
             _remove_if_empty(parent)
-
-    def _delete(self, folder: Path) -> None:
-        """Move a folder to the trash in one step; it is deleted there later.
-
-        A link between the engine home and the folder was planted: it is removed, and what it leads to is left alone.
-        """
-        for parent in reversed(folder.relative_to(self._home).parents[:-1]):
-            if (self._home / parent).is_symlink():
-                (self._home / parent).unlink()
-        if not os.path.lexists(folder):
-            return
-        trash = self._home / "trash"
-        trash.mkdir(exist_ok=True)
-        grave = Path(tempfile.mkdtemp(dir=trash))
-        folder.rename(grave / "it")
-        self._graves.append(grave)
-        self._bury(keeping=LATER if _is_roomy(trash) else 0)
-
-    def _bury(self, *, keeping: int) -> None:
-        """Begin to delete what is in the trash, but for the last `keeping` folders."""
-        while len(self._graves) > keeping:
-            with contextlib.suppress(IndexError):  # another thread was faster
-                grave = self._graves.popleft()
-                self._buried.append(self._undertaker.submit(remove_tree, grave))
 
 
 def _write_record(notes: Path, record: _Record) -> None:
@@ -543,32 +508,6 @@ def _is_folder(path: Path) -> bool:
         return False
 
 
-def _is_roomy(folder: Path) -> bool:
-    """Whether a tenth of the disk is free."""
-    usage = shutil.disk_usage(folder)
-    return usage.free > usage.total // 10
-
-
 def _remove_if_empty(folder: Path) -> None:
     with contextlib.suppress(OSError):
         folder.rmdir()
-
-
-def remove_tree(folder: Path) -> None:
-    """Delete a folder or a link; never follows links. Folders that forbid it are opened first."""
-    if folder.is_symlink() or not folder.is_dir():
-        folder.unlink(missing_ok=True)
-        return
-    try:
-        shutil.rmtree(folder)
-    except PermissionError:
-        _permit(folder)
-        shutil.rmtree(folder)
-
-
-def _permit(folder: Path) -> None:
-    folder.chmod(0o700)
-    for parent, names, _ in os.walk(folder):  # a folder is opened before os.walk looks into it
-        for name in names:
-            if not os.path.islink(os.path.join(parent, name)):
-                os.chmod(os.path.join(parent, name), 0o700)

@@ -19,8 +19,9 @@ from engine.git import Git
 from engine.workspaces import DeclaredFiles, Repository
 from engine.workspaces.inspection import LARGEST_FILE_BYTES, Inspection
 from engine.workspaces.model import Snapshot, Workspace
+from engine.workspaces.trash import remove_tree
 from engine.workspaces.vault import Vault
-from engine.workspaces.workshop import Workshop, remove_tree
+from engine.workspaces.workshop import Workshop
 from tests.workspaces.conftest import FILES, Desk, Project, make_project, provenance
 
 Canary = Callable[[], str]
