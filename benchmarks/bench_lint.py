@@ -12,8 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from engine.core.definitions import inspect
-from engine.runtime.engine import load_handlers
-from engine.runtime.jobs import job_findings
+from engine.runtime.jobs import job_findings, load_handlers
 from engine.runtime.linting import file_findings, lint_findings
 
 HEAD = (
