@@ -11,6 +11,7 @@ import errno
 import os
 import re
 import secrets
+import select
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 COMMIT_DRAFT = "commit-draft."  #: how the names of those files begin
+DEADLINE_S = 600.0  #: for an answer to begin
 _LAST_WORDS = 600  #: bytes
 _MOST_QUESTIONS = 1000  #: to one process, which remembers all trees that it has read
 OID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}", re.ASCII)
@@ -104,6 +106,9 @@ class _Conversation:
             raise EOFError("it has no pipes")
         process.stdin.write(request)
         process.stdin.flush()
+        if not _answers(process.stdout):
+            process.kill()
+            raise EOFError(f"no answer within {DEADLINE_S:g} s")
         return read(process.stdout)
 
     def _stop(self) -> str:
@@ -120,6 +125,13 @@ class _Conversation:
         if process.returncode < 0 and self._tell_killed is not None:
             self._tell_killed()
         return said[-_LAST_WORDS:].decode("utf-8", "replace").strip()
+
+
+def _answers(output: IO[bytes]) -> bool:
+    """Wait until there is something to read, or the deadline is over; nothing is left of earlier answers."""
+    poll = select.poll()
+    poll.register(output, select.POLLIN | select.POLLHUP)
+    return bool(poll.poll(DEADLINE_S * 1000))
 
 
 def hint_of(message: str) -> str:

@@ -8,7 +8,7 @@ Invariants
 3. Every child is in its own process group (an interrupt on the terminal does not stop it half-way) and holds the
    engine's lock descriptor: while one lives, no second engine can start. That is why children are not killed with
    the engine (no PDEATHSIG): a git process that ends by itself leaves no lock file behind.
-4. Every wait for a single command has a deadline.
+4. Every wait has a deadline.
 
 Git is started by GitPython's command runner; its object layer is not used. GitPython is imported on first use,
 because that costs 0.1 s of processor time, which `engine --help` need not pay.

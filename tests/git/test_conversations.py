@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -202,6 +203,20 @@ def test_a_process_is_changed_for_a_new_one_before_it_remembers_too_much(
     assert [len({id(p) for _, p in processes[n : n + 3]}) for n in (0, 3, 6)] == [1, 1, 1]
     assert len({id(process) for _, process in processes}) == 3
     assert len({oid for oid, _ in processes}) == 1
+
+
+def test_one_that_does_not_answer_in_time_is_killed_and_asked_anew(
+    vault: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conversations, "DEADLINE_S", 0.5)
+    with closing(GIT.tree_maker(folder(vault))) as maker:
+        first = maker.make([])
+        running = maker._running
+        assert running is not None
+        assert running.proc is not None
+        running.proc.send_signal(signal.SIGSTOP)
+        assert maker.make([]) == first
+        assert running.proc.returncode == -signal.SIGKILL
 
 
 @pytest.mark.parametrize(
