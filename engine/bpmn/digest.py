@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass, replace
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 
-from engine.bpmn.model import Position, Process
+from engine.bpmn.model import Document, Position, Process
 
-__all__ = ["document_digest", "with_digest"]
+__all__ = ["document_digest", "process_digest"]
 
-_NO_MEANING = {"documentation", "digest"}
-
-
-def with_digest(process: Process) -> Process:
-    """Return `process` with the SHA-256 (hex) of its normalised model."""
-    return replace(process, digest=hashlib.sha256(_text(process).encode()).hexdigest())
+_NO_MEANING = {"documentation"}
 
 
-def document_digest(processes: Sequence[Process]) -> str:
+def process_digest(process: Process) -> str:
+    """Return the SHA-256 (hex) of the normalised model of a process."""
+    return hashlib.sha256(_text(process).encode()).hexdigest()
+
+
+def document_digest(document: Document) -> str:
     """Return the SHA-256 (hex) over the digests of the processes of a file."""
-    return hashlib.sha256("\n".join(process.digest for process in processes).encode()).hexdigest()
+    digests = "\n".join(map(process_digest, document.processes))
+    return hashlib.sha256(digests.encode()).hexdigest()
 
 
 def _text(value: object) -> str:

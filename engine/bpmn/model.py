@@ -334,7 +334,7 @@ class Scope:
 
 @dataclass(frozen=True, kw_only=True)
 class Process:
-    """One executable process definition; `digest` is the SHA-256 (hex) of its normalised model."""
+    """One executable process definition."""
 
     id: str
     name: str = ""
@@ -343,7 +343,6 @@ class Process:
     position: Position
     properties: Mapping[str, str] = field(default_factory=dict)
     version_tag: str = ""
-    digest: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -351,7 +350,6 @@ class Document:
     """One file: its processes in document order, and its pools (participant name → process id)."""
 
     file: str
-    digest: str
     processes: tuple[Process, ...]
     participants: Mapping[str, str] = field(default_factory=dict)
 

@@ -10,7 +10,6 @@ Invariants
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -18,7 +17,6 @@ from engine.bpmn import camunda, spiff, zeebe
 from engine.bpmn.checks import check_process
 from engine.bpmn.collector import Collector
 from engine.bpmn.dialect import COLLABORATION, DRAWN_ROOTS, REFUSED, ROOTS
-from engine.bpmn.digest import document_digest, with_digest
 from engine.bpmn.errors import BpmnDefinitionError
 from engine.bpmn.extensions import CAMUNDA, SPIFF, ZEEBE, Extensions, report_foreign
 from engine.bpmn.model import Document, Process
@@ -48,16 +46,18 @@ def read(xml: bytes, file: str) -> Document:
 
 def dialect_of(root: Element) -> Dialect:
     """Return the dialect whose extensions the file uses; Camunda 8 when it uses none."""
-    used: Counter[str] = Counter()
-    for element in root.iter():
-        used[split(element)[0]] += 1
-        for key in element.attrib:
-            used[str(key).rpartition("}")[0].removeprefix("{")] += 1
-    if used[ZEEBE]:
+    if _uses(root, ZEEBE):
         return "zeebe"
-    if used[CAMUNDA]:
+    if _uses(root, CAMUNDA):
         return "camunda"
-    return "spiffworkflow" if used[SPIFF] else "zeebe"
+    return "spiffworkflow" if _uses(root, SPIFF) else "zeebe"
+
+
+def _uses(root: Element, namespace: str) -> bool:
+    """Whether an element or an attribute of the file is of `namespace`."""
+    if next(root.iter(f"{{{namespace}}}*"), None) is not None:
+        return True
+    return bool(root.xpath("boolean(//@*[namespace-uri() = $namespace])", namespace=namespace))
 
 
 def read_extensions(element: Element, texts: Texts) -> Extensions:
@@ -78,11 +78,10 @@ class _Reader:
         self._check_known(self.root, ROOTS | DRAWN_ROOTS)
         self._check_ids()
         if self._too_many():
-            return Document(file=self.texts.file, digest="", processes=())
+            return Document(file=self.texts.file, processes=())
         processes = tuple(self._processes())
         return Document(
             file=self.texts.file,
-            digest=document_digest(processes),
             processes=processes,
             participants=self._participants(),
         )
@@ -159,7 +158,7 @@ class _Reader:
             version_tag=extensions.version_tag,
         )
         check_process(process, self.texts.collector)
-        return with_digest(process)
+        return process
 
     def _process_id(self, element: Element) -> str:
         id_ = element.get("id") or ""

@@ -54,14 +54,17 @@ class Embedded:
         self.name = _engine_name()
         self._modules = dict(modules)
         self._data = json.dumps(data, default=str)
-        engine = _compile(modules)
+        self.packages = INSPECTED.get(name_of(modules)) or self._inspected()
+
+    def _inspected(self) -> tuple[str, ...]:
+        """Return the names of the packages, when nothing is wrong with any rule."""
+        engine = _compile(self._modules)
         engine.add_data_json(self._data)
-        self.packages = tuple(name.removeprefix("data.") for name in sorted(engine.get_packages()))
-        if name_of(modules) not in INSPECTED:
-            wrong = findings(orjson.loads(engine.get_ast_as_json()), _built_ins())
-            if wrong:
-                raise FindingsError(wrong)
-        _compiled(engine, modules)
+        wrong = findings(orjson.loads(engine.get_ast_as_json()), _built_ins())
+        if wrong:
+            raise FindingsError(wrong)
+        _compiled(engine, self._modules)
+        return tuple(sorted({name.removeprefix("data.") for name in engine.get_packages()}))
 
     def session(self) -> Session:
         """Return what answers questions in the calling thread, and in no other."""

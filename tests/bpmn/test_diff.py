@@ -13,7 +13,7 @@ import pytest
 from engine import bpmn
 from engine.bpmn.diff import differences
 from engine.bpmn.diff.elements import WORDS
-from engine.bpmn.digest import with_digest
+from engine.bpmn.digest import process_digest
 from engine.bpmn.model import Position, Process
 from engine.cli import main
 from tests.bpmn.editing import (
@@ -155,7 +155,6 @@ def mutants(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
             for field in fields(value):
                 if field.name not in {
                     "documentation",
-                    "digest",
                     "kind",
                     "id",
                     "incoming",
@@ -174,11 +173,10 @@ def test_whatever_is_other_is_said(name: str) -> None:
             number % 3 or "properties[" in path
         ):  # every third: fields repeat; policies are read from properties
             continue
-        other = with_digest(changed)
-        if other.digest == process.digest or _is_torn(changed):
+        if process_digest(changed) == process_digest(process) or _is_torn(changed):
             continue
         tried += 1
-        changes = differences([process], [other])
+        changes = differences([process], [changed])
         assert changes, path
         if all(change.weight == "wording" for change in changes):
             assert path.rpartition(".")[2] in {"name", "version_tag"}, path

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from engine.bpmn import read
+from engine.bpmn.digest import document_digest
 from engine.bpmn.fix import fix
 from engine.bpmn.fix.tags import Source
 from engine.cli import main
@@ -164,7 +165,7 @@ def test_left_alone(lines: list[str]) -> None:
 def test_other_dialects_are_said_in_one(name: str) -> None:
     content = (ROOT / f"tests/core/diagrams/{name}.bpmn").read_bytes()
     repaired, done = fix(content, "p.bpmn")
-    assert read(repaired, "p.bpmn").digest == read(content, "p.bpmn").digest
+    assert document_digest(read(repaired, "p.bpmn")) == document_digest(read(content, "p.bpmn"))
     assert not re.search(
         rb"serviceTaskOperator|camunda:(topic|type|inputOutput|collection)|\$\{", repaired
     )
@@ -188,7 +189,7 @@ def test_a_namespace_may_be_declared_where_it_is_used() -> None:
 def test_a_diagram_means_the_same_and_a_second_time_changes_nothing(file: Path) -> None:
     content = file.read_bytes()
     repaired, _ = fix(content, "p.bpmn")
-    assert read(repaired, "p.bpmn").digest == read(content, "p.bpmn").digest
+    assert document_digest(read(repaired, "p.bpmn")) == document_digest(read(content, "p.bpmn"))
     assert fix(repaired, "p.bpmn") == (repaired, [])
 
 
@@ -260,7 +261,7 @@ def test_lost_references_come_back_and_the_rest_stays(
         .replace("\n", newline)
     )
     repaired, _ = fix(text.encode(), "p.bpmn")
-    assert read(repaired, "p").digest == read(text.encode(), "p").digest
+    assert document_digest(read(repaired, "p")) == document_digest(read(text.encode(), "p"))
     assert fix(repaired, "p.bpmn") == (repaired, [])
     pattern = rb"\r?\n *<bpmn:(?:incoming|outgoing)>[^<]*</bpmn:(?:incoming|outgoing)>"
     assert re.sub(pattern, b"", repaired) == re.sub(pattern, b"", text.encode())

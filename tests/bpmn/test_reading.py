@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.bpmn import BpmnDefinitionError, read
+from engine.bpmn.digest import document_digest
 from engine.bpmn.model import (
     BusinessRuleTask,
     CallActivity,
@@ -125,9 +126,9 @@ def test_a_digest_is_that_of_the_meaning(name: str) -> None:
     moved = re.sub(r'x="(\d+)"', r'x="7\1"', text).replace("\n", "\n\n")
     moved = re.sub(r'(</?|")bpmn:', r"\1b:", moved).replace("xmlns:bpmn=", "xmlns:b=")
     same = read(moved.encode(), path.name)
-    assert same.digest == shipped(name).digest
+    assert document_digest(same) == document_digest(shipped(name))
     changed = read(text.replace('type="', 'type="my.').encode(), path.name)
-    assert changed.digest != shipped(name).digest
+    assert document_digest(changed) != document_digest(shipped(name))
 
 
 def test_a_camunda_7_external_task_is_a_job() -> None:

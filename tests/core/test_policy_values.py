@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 import pytest
 
 from engine.core.model import Ruling
-from engine.core.policy_values import rules_of
+from engine.core.policy_values import READ, rules_of
 from engine.errors import DefinitionError
 from engine.policy import PolicySet
+from engine.shipped import folder
 
 LIMIT = """package speed_limit
 import rego.v1
@@ -28,6 +29,16 @@ def test_a_policy_reads_the_values_beside_it(seconds: int, ruling: Ruling) -> No
         "speed_limit", {"seconds": seconds}, datetime(2026, 1, 1, tzinfo=UTC)
     )
     assert verdict.ruling is ruling
+
+
+def test_what_is_not_read_at_every_start_says_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = (folder("policies") / "performance.yml").read_bytes()
+    kept = rules_of("performance.yml", content)
+    assert kept in READ.values()
+    monkeypatch.setattr("engine.core.policy_values.READ", {})
+    assert rules_of("performance.yml", content) == kept
+    with pytest.raises(DefinitionError, match="one key other"):
+        rules_of("other.yml", content)
 
 
 @pytest.mark.parametrize(

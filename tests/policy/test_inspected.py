@@ -23,6 +23,14 @@ def test_nothing_is_wrong_with_what_is_named(shipped: dict[str, str]) -> None:
     assert len(INSPECTED) == 1
 
 
+def test_their_packages_are_those_that_inspection_finds(
+    shipped: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = Embedded(shipped, {}).packages
+    monkeypatch.setattr("engine.policy.embedded.INSPECTED", {})
+    assert Embedded(shipped, {}).packages == named
+
+
 @pytest.mark.parametrize(
     "rule",
     ["late if time.now_ns() > 0", "open if not missing[x]", "told if no.such_function(1)"],

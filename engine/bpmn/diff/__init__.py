@@ -15,7 +15,7 @@ from engine.bpmn.diff.change import Change, Weight
 from engine.bpmn.diff.consequences import consequences, merging
 from engine.bpmn.diff.elements import element_changes
 from engine.bpmn.diff.flows import flow_changes
-from engine.bpmn.digest import with_digest
+from engine.bpmn.digest import process_digest
 from engine.bpmn.model import Process
 
 __all__ = ["Change", "Weight", "differences"]
@@ -74,14 +74,15 @@ def _processes(old: Mapping[str, Process], new: Mapping[str, Process]) -> Iterat
 def _process(
     old: Process, new: Process, before: Mapping[str, Process], after: Mapping[str, Process]
 ) -> list[Change]:
-    if old.digest == new.digest and merging(before) == merging(after):
+    is_same = process_digest(old) == process_digest(new)
+    if is_same and merging(before) == merging(after):
         return []
     found = [
         *consequences(old, new, merging(before), merging(after)),
         *element_changes(old, new),
         *flow_changes(old, new),
     ]
-    if not found and with_digest(old).digest != new.digest:
+    if not found and not is_same:
         found.append(
             Change(
                 process=new.id,

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from engine.bpmn.digest import document_digest
 from engine.bpmn.errors import BpmnDefinitionError
 from engine.bpmn.fix import defaults, drawing, ids, references, zeebe
 from engine.bpmn.fix.tags import Source
@@ -92,6 +93,6 @@ def _means_the_same(before: bytes, after: bytes, file: str) -> bool:
         parse(after, file)
         return True
     try:
-        return read(after, file).digest == was.digest
+        return document_digest(read(after, file)) == document_digest(was)
     except BpmnDefinitionError:
         return False
