@@ -175,7 +175,9 @@ class Repository:
         wanted = Wanted(
             feature=feature, run=run, task=task, attempt=attempt, base=base_commit, begun=begun
         )
-        return self._ahead.take(wanted) or self._acquire(wanted)
+        workspace = self._ahead.take(wanted) or self._acquire(wanted)
+        self._workshop.spares.distrust()
+        return workspace
 
     def acquire_ahead(
         self, *, feature: str, run: str, tasks: Sequence[str], base_commit: str

@@ -2,7 +2,8 @@
 
 Invariants
 1. A spare is used once. It becomes what a fresh checkout of the wanted commit would be, or it is thrown away: git writes
-   anew every file that is not as it left it (its index knows), and a folder with anything else in it is not used.
+   anew every file that is not as it left it (its index knows), and a folder with anything else in it is not used. Until a
+   folder was given to a worker or a check, nobody can have touched one, and of the same commit it is taken as it is.
 2. A spare holds nothing that is not in the vault. What is left of them is deleted in the end, and after a kill by the
    next engine of the run.
 """
@@ -31,6 +32,7 @@ class Spare:
 
     folder: Path
     index: Path
+    commit: str
 
 
 class Spares:
@@ -41,6 +43,7 @@ class Spares:
         self._vault = vault
         self._folder = folder
         self._lock = Lock()
+        self._are_untouched = True
         self._ready: deque[Spare] = deque()
         self._ordered = 0  # ready, or being made
         self._names: list[str] = []
@@ -63,6 +66,10 @@ class Spares:
             waiting, self._waiting = self._waiting, []
             self._ordered -= sum(order.cancel() for order in waiting)
 
+    def distrust(self) -> None:
+        """Look at each spare from now on before it is used: somebody else has a folder of the engine home."""
+        self._are_untouched = False
+
     def fill(self, folder: Path, index: Path, commit: str) -> bool:
         """Make `folder`, which is empty, a checkout of `commit` with its `index`; tell whether a spare was fit."""
         with self._lock:
@@ -73,6 +80,8 @@ class Spares:
         try:
             spare.folder.rename(folder)
             spare.index.replace(index)
+            if self._are_untouched and spare.commit == commit:
+                return True
             place = Place(git_dir=self._vault, work_tree=folder, index=index)
             self._git.run("read-tree", "--reset", "-u", check_oid(commit), at=place)
             return not self._has_more(place, folder, index)
@@ -88,7 +97,9 @@ class Spares:
             (self._folder / f"{name}.index").unlink(missing_ok=True)
 
     def _make(self, commit: str, name: str) -> None:
-        spare = Spare(folder=self._folder / name, index=self._folder / f"{name}.index")
+        spare = Spare(
+            folder=self._folder / name, index=self._folder / f"{name}.index", commit=commit
+        )
         with contextlib.suppress(EngineError, OSError):  # no spare, then
             spare.folder.mkdir(parents=True)
             place = Place(git_dir=self._vault, work_tree=spare.folder, index=spare.index)

@@ -225,6 +225,7 @@ class Workshop:
         self._fill(folder, index, commit)
         self._give_repository(folder, index, commit, branch=None)
         index.unlink()
+        self.spares.distrust()
         return Checkout(name=name, path=folder, commit=commit)
 
     def remove_checkout(self, name: str) -> None:

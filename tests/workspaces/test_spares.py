@@ -101,6 +101,28 @@ def test_a_workspace_is_made_of_a_spare_too(desk: Desk) -> None:
     assert [change.path for change in desk.take(made, "more.py").changed] == ["more.py"]
 
 
+def test_what_nobody_can_have_touched_is_taken_as_it_is(desk: Desk) -> None:
+    """Before the first folder is given away no git looks at a spare again; from then on each is looked at."""
+    told: list[str] = []
+    git = desk.repository._vault.git
+    run = git.run
+
+    def noted(*arguments: str, **more: object) -> object:
+        told.append(arguments[0])
+        return run(*arguments, **more)  # type: ignore[arg-type]  # passed through
+
+    git.run = noted  # type: ignore[assignment,method-assign]  # counts what it starts
+    spare(desk, desk.base.head)
+    spare(desk, desk.base.head)
+    ways = {}
+    for task in ("t1", "t2"):
+        told.clear()
+        made = desk.acquire(task)
+        ways[task] = list(told)
+    assert ways == {"t1": [], "t2": ["read-tree"]}
+    assert contents(made.path) == contents(desk.repository.checkout(desk.base.head, "c").path)
+
+
 def test_a_spare_is_used_once(desk: Desk) -> None:
     spare(desk, desk.base.head)
     made = [desk.repository.checkout(desk.base.head, name) for name in ("one", "two")]
