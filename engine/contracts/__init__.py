@@ -44,7 +44,7 @@ class Contract:
 
     def check(self, value: Json) -> None:
         """Raise ContractError for the most telling violation by `value`."""
-        if self._keeps(value):
+        if self.recognises(value):
             return
         found = self._find(value, all_of_them=False)
         if found:
@@ -52,11 +52,11 @@ class Contract:
 
     def violations(self, value: Json) -> tuple[ContractError, ...]:
         """Return every violation by `value`, ordered by place."""
-        if self._keeps(value):
+        if self.recognises(value):
             return ()
         return self._find(value, all_of_them=True)
 
-    def _keeps(self, value: Json) -> bool:
+    def recognises(self, value: Json) -> bool:
         """Return whether the compiled check is content; False leaves the question to the full one."""
         try:
             return self._is_kept is not None and self._is_kept(value)

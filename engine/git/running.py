@@ -213,7 +213,8 @@ class Git:
         """Run a command that may print without end; return its first `limit_bytes` and whether that is all."""
         argv, variables = self._argv(arguments, at), self._variables(at, None, False)
         with self._launched(argv, variables) as process:
-            assert process.stdout is not None and process.stderr is not None  # pipes
+            assert process.stdout is not None  # a pipe
+            assert process.stderr is not None
             watch = threading.Timer(self._deadline_s, _killed, (process,))
             watch.start()
             with process.stdout as out, process.stderr as err:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import tomllib
 
+from pydantic import TypeAdapter
+
 from engine.settings import Settings
 from engine.workers.examples import EXAMPLES
 
 
 def test_the_examples_are_valid_settings() -> None:
     settings = [line.removeprefix("# ") for line in EXAMPLES.splitlines() if line.startswith(("# [", "# command", "# env"))]  # fmt: skip
-    workers = Settings.model_validate(tomllib.loads("\n".join(settings))).workers
+    workers = TypeAdapter(Settings).validate_python(tomllib.loads("\n".join(settings))).workers
     assert {name: worker.command[0] for name, worker in workers.items()} == {
         "claude": "claude",
         "codex": "codex",
