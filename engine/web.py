@@ -13,14 +13,15 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import field
 from decimal import Decimal
-from typing import Any, Final
-
-from pydantic import HttpUrl, ValidationError
+from typing import TYPE_CHECKING, Any, Final
 
 from engine import __version__
 from engine.errors import EngineError, UsageError
 from engine.frozen import dataclass
 from engine.settings import origin_of
+
+if TYPE_CHECKING:
+    from pydantic import HttpUrl
 
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 LIMIT_BYTES: Final = 1_048_576  #: of an answer's body
@@ -106,6 +107,8 @@ class Web:
 
     def _permitted(self, request: Request) -> HttpUrl:
         """Return the address as it is sent: read once, so that nobody reads another host out of it."""
+        from pydantic import HttpUrl, ValidationError  # a tenth of a second, and few processes ask
+
         try:
             url = HttpUrl(request.url)
         except ValidationError as error:

@@ -169,7 +169,7 @@ command = ["mine", "--json"]
 """,
     )
     code = (
-        "import sys; from pathlib import Path; from engine.settings import load_project; "
+        "import sys, engine.runtime.engine; from pathlib import Path; from engine.settings import load_project; "
         "load_project(Path(), flags={'run.workers': 8}, environment={}); print('pydantic' in sys.modules)"
     )
     told = subprocess.run(
