@@ -16,7 +16,9 @@ from typing import Any
 from engine.errors import EngineError
 
 INTERRUPTED = 130
-COLLECT_AFTER = 200_000  #: new objects between two collections: more than a start makes; 700 is the default
+COLLECT_AFTER = (
+    200_000  #: new objects between two collections: more than a start makes; 700 is the default
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

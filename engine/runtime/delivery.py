@@ -109,7 +109,7 @@ class Delivery(TaskWorld):
         undeclared, refused = self._manifest_of(commits)
         budget = self._budget_problem()
         subject = subject_of(made)
-        await self._recorder.commit(
+        self._recorder.add(
             [
                 self._verdict("conflict", subject, "pass", ()),
                 self._verdict(
@@ -246,7 +246,7 @@ class Delivery(TaskWorld):
             return await self._check(job, gate.command, commit, name, gate.timeout_s, wanted)
 
         result = await judged(gate, commit, max_level, run)
-        await self._record(EntryType.GATE_FINISHED, result)
+        self._add(EntryType.GATE_FINISHED, result)
         return result
 
     async def _ask_plugin(self, job: Job, gate: PluginGateSettings, commit: str) -> dict[str, Json]:
@@ -415,7 +415,7 @@ class Delivery(TaskWorld):
             outcome = not_applicable("NOT_CONFIGURED", "no doctor command is configured")
         else:
             outcome = await self._check(job, doctor.command, commit, "doctor", doctor.timeout_s)
-        await self._record(
+        self._add(
             EntryType.GATE_FINISHED,
             {"name": "doctor", "stage": "doctor", "commit": commit, **outcome},
         )

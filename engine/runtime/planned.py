@@ -62,7 +62,7 @@ class PlanWorld(GeneralWorld):
         changes += [_later(task, stands, level) for task, stands in left.later.items()]
         aside = Aside() if anew else await self._in_thread(self._left_aside, left.tasks)
         self._failures.update(aside.failures)
-        await self._recorder.commit(self._requests(aside), [*changes, *aside.changes()])
+        self._recorder.add(self._requests(aside), [*changes, *aside.changes()])
         return {
             **left.graph_without(aside),
             "head": self._base.head,
@@ -139,7 +139,7 @@ class PlanWorld(GeneralWorld):
             if task["id"] not in known
         ]
         self._to_come = {str(task["id"]) for wave in waves for task in contexts(wave["tasks"])}
-        await self._recorder.commit((), changes)
+        self._recorder.add((), changes)
 
     def _failed_before(self, task: str) -> dict[str, Json]:
         found = self._failures.get(task)

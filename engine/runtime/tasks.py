@@ -92,7 +92,7 @@ class TaskWorld(PlanWorld):
             paused.base if paused else self._head,
             paused.commit if paused else None,
         )
-        await self._record(
+        self._add(
             EntryType.WORKSPACE_CREATED,
             {
                 "path": self._relative(workspace.path),
@@ -265,7 +265,7 @@ class TaskWorld(PlanWorld):
         )
         self._remember(identifier, snapshot)
         taken = captured(snapshot, self._redact)
-        await self._record(EntryType.WORKSPACE_CAPTURED, taken, task=identifier)
+        self._add(EntryType.WORKSPACE_CAPTURED, taken, task=identifier)
         problem = snapshot_problem(snapshot)
         check: Any = task.get("verification")
         if problem is None and not check:
@@ -281,8 +281,8 @@ class TaskWorld(PlanWorld):
             }
         commit = snapshot.commit
 
-        async def record(body: Mapping[str, Json]) -> None:
-            await self._record(EntryType.GATE_FINISHED, {"commit": commit, **body}, task=identifier)
+        def record(body: Mapping[str, Json]) -> None:
+            self._add(EntryType.GATE_FINISHED, {"commit": commit, **body}, task=identifier)
 
         outcome = await Verification(
             task=task,
@@ -291,7 +291,7 @@ class TaskWorld(PlanWorld):
             check=lambda command, name, seconds: self._check(job, command, commit, name, seconds),
             record=record,
         ).outcome()
-        await record({"name": "verification", "stage": "verification", **outcome})
+        record({"name": "verification", "stage": "verification", **outcome})
         failed = outcome["result"] != "ok"
         timed_out = outcome["reason_code"] == "TIMED_OUT"
         failure_class = ("timeout" if timed_out else "verification") if failed else ""

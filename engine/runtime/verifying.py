@@ -17,7 +17,7 @@ from engine.settings import Settings
 
 Outcome = dict[str, Json]
 Check = Callable[[str, str, float], Awaitable[Outcome]]  #: command, name, seconds
-Record = Callable[[Mapping[str, Json]], Awaitable[object]]  #: body of a `gate.finished` entry
+Record = Callable[[Mapping[str, Json]], None]  #: body of a `gate.finished` entry
 
 CRITERION = "criterion"
 REGRESSION = "regression"
@@ -62,7 +62,7 @@ class Verification:
                 outcome = await self.check(command, place, self._seconds(criterion))
             else:
                 outcome = not_applicable("NO_CHECK", "no check is given: a person has to look")
-            await self.record({"name": name, "stage": CRITERION, **told, **outcome})
+            self.record({"name": name, "stage": CRITERION, **told, **outcome})
             found.append(_named(outcome, f"criterion {name} ({criterion['text']})"))
         return found
 
@@ -77,7 +77,7 @@ class Verification:
             f"regression-{self.task['id']}",
             self.settings.tasks.regression_timeout_s,
         )
-        await self.record({"name": "regressions", "stage": REGRESSION, **outcome})
+        self.record({"name": "regressions", "stage": REGRESSION, **outcome})
         return [_named(outcome, "regressions")]
 
     def _seconds(self, check: Mapping[str, Any]) -> float:  # Any: JSON checked against task.v1

@@ -227,6 +227,17 @@ class GeneralWorld:
             [note(kind, self._clock.now(), body, task=task)], changes
         )
 
+    def _add(
+        self,
+        kind: EntryType,
+        body: Mapping[str, Json],
+        *,
+        task: str = "",
+        changes: Sequence[Change] = (),
+    ) -> None:
+        """Record what the outcome of the job that is at work will follow at once."""
+        self._recorder.add([note(kind, self._clock.now(), body, task=task)], changes)
+
 
 def _worker_variables(settings: Settings) -> tuple[str, ...]:
     """Return the names of this process's variables that some worker is given: what it may write into its files."""

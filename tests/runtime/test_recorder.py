@@ -1,14 +1,17 @@
-"""The recorder: the key is ready before it is wanted, and nothing is left to do after the end."""
+"""The recorder: what goes together into one transaction, the key before it is wanted, and nothing left to do after the end."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
+from engine.errors import StoreError
+from engine.ledger import Draft, EntryType, note
 from engine.ledger.checkpoints import KEY_FILE
 from engine.runtime import recorder as module
 from engine.runtime.recorder import Recorder
@@ -21,6 +24,102 @@ def store(tmp_path: Path) -> Iterator[Store]:
         now = datetime(2026, 11, 21, tzinfo=UTC)
         opened.create_run("r1", feature="shop", bundle="0" * 64, at=now)
         yield opened
+
+
+def a_note(text: str) -> Draft:
+    return note(
+        EntryType.RECOVERY_ACTION, datetime(2026, 11, 21, tzinfo=UTC), {"action": "x"}, task=text
+    )
+
+
+def transactions(store: Store) -> list[list[str]]:
+    """Note what is written together from now on."""
+    written: list[list[str]] = []
+    append = store.append
+
+    def noted(run: str, drafts: Sequence[Draft], *more: object, **named: object) -> object:
+        written.append([draft.task for draft in drafts])
+        return append(run, drafts, *more, **named)  # type: ignore[arg-type]  # passed through
+
+    store.append = noted  # type: ignore[assignment,method-assign]  # counts
+    return written
+
+
+def recorded(store: Store) -> list[str]:
+    return [entry.task for entry in store.entries("r1", types=(EntryType.RECOVERY_ACTION,))]
+
+
+Play = Callable[[Recorder], Awaitable[object]]
+
+
+async def with_company(recorder: Recorder) -> None:
+    recorder.add([a_note("one")])
+    recorder.add([a_note("two")])
+    await recorder.commit([a_note("three")])
+
+
+async def alone(recorder: Recorder) -> None:
+    recorder.add([a_note("one")])
+    await asyncio.sleep(0.05)
+    recorder.add([a_note("two")])
+    await asyncio.sleep(0.05)
+    recorder.add([a_note("three")])
+
+
+async def while_another_is_written(recorder: Recorder) -> None:
+    first = asyncio.create_task(recorder.commit([a_note("one")]))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # it is being written
+    recorder.add([a_note("two")])
+    await first
+    await recorder.commit([a_note("three")])
+
+
+@pytest.mark.parametrize(
+    ("play", "together"),
+    [
+        pytest.param(with_company, [["one", "two", "three"]], id="with what somebody waits for"),
+        pytest.param(alone, [["one"], ["two"], ["three"]], id="alone soon, or at the end"),
+        pytest.param(while_another_is_written, [["one"], ["two", "three"]], id="behind another"),
+    ],
+)
+def test_what_nobody_waits_for_goes_along(
+    store: Store,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    play: Play,
+    together: list[list[str]],
+) -> None:
+    monkeypatch.setattr(module, "LINGER_S", 0.01)
+    written = transactions(store)
+
+    async def run() -> None:
+        recorder = Recorder(store, "r1", tmp_path / "export")
+        await play(recorder)
+        await recorder.close()
+
+    asyncio.run(run())
+    assert written == together
+    assert recorded(store) == ["one", "two", "three"]
+
+
+def test_what_went_wrong_is_told_to_who_comes_next(store: Store, tmp_path: Path) -> None:
+    def broken(*_: object, **__: object) -> NoReturn:
+        raise StoreError("the disk is full")
+
+    store.append = broken  # type: ignore[method-assign]  # as a full disk
+
+    async def run() -> None:
+        recorder = Recorder(store, "r1", tmp_path / "export")
+        recorder.add([a_note("one")])
+        with pytest.raises(StoreError, match="the disk is full"):
+            await recorder.commit([a_note("two")])
+        with pytest.raises(StoreError, match="the disk is full"):
+            recorder.add([a_note("three")])
+        await recorder.close()
+
+    asyncio.run(run())
+    assert recorded(store) == []
 
 
 def played(store: Store, folder: Path, *, wait_s: float) -> list[object]:
