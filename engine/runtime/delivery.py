@@ -102,6 +102,9 @@ class Delivery(TaskWorld):
         )
         if isinstance(made, Conflict):
             return await self._conflict(made, commits, tasks)
+        self._repository.acquire_ahead(
+            feature=self.feature, run=self.run, tasks=self._likely_next(), base_commit=made.commit
+        )
         changed = await self._in_thread(self._repository.diff, made.old, made.commit)
         patch = await self._in_thread(
             self._repository.patch, made.old, made.commit, limit_bytes=PATCH_BYTES

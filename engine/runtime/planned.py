@@ -14,6 +14,7 @@ from engine.runtime.earlier import merged_before
 from engine.runtime.foresight import machine_limits
 from engine.runtime.forms import body_of, contexts, texts
 from engine.runtime.gates import needs
+from engine.runtime.plans import READY
 from engine.runtime.recorder import Recorder
 from engine.runtime.set_back import COMMAND as RETRY
 from engine.runtime.set_back import Aside, left_aside
@@ -36,6 +37,7 @@ class PlanWorld(GeneralWorld):
         self._repository = repository
         self._base = base
         self._to_come: set[str] = set()  # planned, and without a workspace yet
+        self._waves: list[list[str]] = []  # tasks of each, as planned
         self._written: dict[str, str] = {}  # task: digest of its definition in the task graph
         self._failures: dict[str, Json] = {}  # {task: {count, kinds} of the run before, counted on}
 
@@ -138,8 +140,14 @@ class PlanWorld(GeneralWorld):
             for task in contexts(wave["tasks"])
             if task["id"] not in known
         ]
-        self._to_come = {str(task["id"]) for wave in waves for task in contexts(wave["tasks"])}
+        self._waves = [[str(task["id"]) for task in contexts(wave["tasks"])] for wave in waves]
+        self._to_come = {task for wave in self._waves for task in wave}
         self._recorder.add((), changes)
+
+    def _likely_next(self) -> list[str]:
+        """Return tasks of the first wave that has not begun, as many as are worth being made ready."""
+        waves = (wave for wave in self._waves if wave and self._to_come.issuperset(wave))
+        return next(waves, [])[:READY]
 
     def _failed_before(self, task: str) -> dict[str, Json]:
         found = self._failures.get(task)

@@ -1,4 +1,5 @@
-"""Workspaces made before they are asked for, so that git fills them while the engine still reads its definitions.
+"""Workspaces made before they are asked for: the first while the engine still reads its definitions, those of a later wave
+on the candidate before it while its gates run. Nothing rests on the guess.
 
 A workspace that was made and not asked for is removed in the end. After a kill it is what any other workspace is that
 no worker has touched: it is taken as it is for the same attempt of the same run, and made anew for any other.
@@ -43,11 +44,12 @@ class Ahead:
         self._threads: ThreadPoolExecutor | None = None
 
     def start(self, wanted: Sequence[Wanted]) -> None:
-        """Begin to make workspaces, in this order, as many at a time as there are processors."""
+        """Begin to make workspaces, in this order, as many at a time as there are processors; none of a task that has one here."""
         with self._lock:
             if self._threads is None:
                 self._threads = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="ahead")
-            for one in wanted:
+            taken = set(map(_folder, self._made))
+            for one in (one for one in wanted if _folder(one) not in taken):
                 self._made[one] = self._threads.submit(self._make, one)
 
     def take(self, wanted: Wanted) -> Workspace | None:

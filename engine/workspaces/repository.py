@@ -182,7 +182,10 @@ class Repository:
     def acquire_ahead(
         self, *, feature: str, run: str, tasks: Sequence[str], base_commit: str
     ) -> None:
-        """Begin to make the workspaces of the first attempts of `tasks`; `acquire` gives them, `close` removes the rest."""
+        """Begin to make the workspaces of the first attempts of `tasks`; `acquire` gives them, `close` removes the rest.
+
+        A wrong guess costs the time of git: one that is asked for on another commit is made anew.
+        """
         self._ahead.start(
             [
                 Wanted(feature=feature, run=run, task=task, attempt=1, base=base_commit)
