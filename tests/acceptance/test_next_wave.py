@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from engine import Engine
 from tests.acceptance.conftest import Project, task
 
 #: passes once the workspace of task b has the file that task a wrote
@@ -32,5 +33,6 @@ def test_the_next_wave_is_made_ready_on_the_candidate(
     left = project.root / ".engine" / "worktrees" / "shop"
     assert sorted(path.name for path in left.glob("*")) == worktrees
     assert project.engine("ledger", "verify").code == 0
-    states = {t["id"]: t["state"] for t in project.engine("status", "--json").json["tasks"]}
+    with Engine.open(project.root).store() as store:
+        states = {row.task: row.state for row in store.tasks(store.runs()[-1].id)}
     assert states["b"] == ("merged" if code == 0 else "pending")
