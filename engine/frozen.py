@@ -2,7 +2,8 @@
 
 The standard decorator writes six methods of every class as text and compiles them one by one when the class is made,
 0.7 to 1 ms each time: for the 350 classes of the engine that was a third of the start of every command. Here each
-method is compiled at its first use: of most classes no instance is made, and of most others none is compared. All else
+method is compiled at its first use, and without slots the fields are worked out when somebody first asks for them: of most
+classes no instance is made, and of most others none is compared. A mistake in a class is told then too. All else
 (fields, `replace`, `match`, equality, hash, order of arguments, errors) is as the standard library has it. What is not
 frozen, has a `__post_init__` or asks for more than `kw_only`, `eq` and `slots` goes to the standard decorator.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import MISSING, Field, FrozenInstanceError
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 __all__ = ["dataclass"]
@@ -39,9 +41,7 @@ def _lazy(cls: Any, given: dict[str, Any]) -> Any:
     own = {name for name, member in cls.__dict__.items() if member is not None}
     if cls.__doc__ is None:
         cls.__doc__ = cls.__name__  # else the standard decorator would work its signature out
-    made = dataclasses.dataclass(
-        init=False, repr=False, eq=False, kw_only=given["kw_only"], slots=given["slots"]
-    )(cls)
+    made = _slotted(cls, given["kw_only"]) if given["slots"] else _Late.at(cls, given["kw_only"])
     methods = {
         "__init__": _first_init,
         "__repr__": _repr,
@@ -56,6 +56,38 @@ def _lazy(cls: Any, given: dict[str, Any]) -> Any:
         if name not in own:
             setattr(made, name, method)
     return made
+
+
+def _slotted(cls: Any, kw_only: bool) -> Any:
+    return dataclasses.dataclass(init=False, repr=False, eq=False, kw_only=kw_only, slots=True)(cls)
+
+
+class _Late:
+    """`__dataclass_fields__` or `__match_args__` of a class, until somebody asks for either."""
+
+    _lock = RLock()  # a base has its fields before the class has
+
+    def __init__(self, name: str, cls: Any, kw_only: bool) -> None:
+        self._name = name
+        self._cls = cls
+        self._kw_only = kw_only
+
+    @classmethod
+    def at(cls, made: Any, kw_only: bool) -> Any:
+        for name in ("__dataclass_fields__", "__match_args__"):
+            setattr(made, name, cls(name, made, kw_only))
+        return made
+
+    def __get__(self, instance: Any, owner: Any) -> Any:
+        with self._lock:
+            if isinstance(vars(self._cls)["__match_args__"], _Late):  # what is made last
+                made = dataclasses.dataclass(
+                    init=False, repr=False, eq=False, kw_only=self._kw_only
+                )(self._cls)
+                taken = [field for field in dataclasses.fields(made) if field.init]
+                ordered = tuple(field.name for field in taken if not field.kw_only)
+                made.__match_args__ = ordered  # type: ignore[misc]  # as the standard library sets it
+        return getattr(owner, self._name)
 
 
 def _first_init(self: Any, /, *values: Any, **named: Any) -> None:

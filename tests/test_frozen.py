@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import pickle
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import FrozenInstanceError, field, replace
 from functools import cache
 from typing import Any
@@ -145,6 +146,36 @@ def test_a_copy_is_compared_before_anything_was_made_of_its_class() -> None:
     object.__setattr__(one, "x", 1)
     object.__setattr__(other, "x", 1)
     assert (one == other, len({one, other})) == (True, 1)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        pytest.param(lambda cls: [f.name for f in dataclasses.fields(cls)], id="fields"),
+        pytest.param(lambda cls: cls.__match_args__, id="patterns"),
+        pytest.param(dataclasses.is_dataclass, id="whether it is one"),
+        pytest.param(lambda cls: repr(cls(1, inner=2)), id="instance"),
+        pytest.param(lambda cls: repr(replace(cls(1), inner=3)), id="copy"),
+    ],
+)
+def test_fields_are_worked_out_whatever_is_asked_for_first(asked: Callable[[Any], Any]) -> None:
+    """And of a base too, of which nothing was asked yet; also when many threads ask at once."""
+
+    def made(decorator: Decorator) -> Any:
+        @decorator(frozen=True)
+        class Base:
+            outer: Any
+            tags: list[str] = field(default_factory=list)
+
+        @decorator(frozen=True)
+        class Inner(Base):
+            inner: Any = 1
+
+        return Inner
+
+    theirs, ours = asked(made(dataclasses.dataclass)), made(dataclass)
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(asked, [ours] * 8)) == [theirs] * 8
 
 
 def test_a_subclass_adds_to_what_it_inherits() -> None:

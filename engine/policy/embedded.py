@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -22,8 +22,9 @@ from engine.errors import DefinitionError, EnvironmentFailure
 from engine.policy.backends import RegoError, policy_digest
 from engine.policy.built_ins import ADDED, KNOWN, REFUSED
 from engine.policy.inspected import INSPECTED
-from engine.policy.inspection import findings
-from engine.policy.tree import Tree
+
+if TYPE_CHECKING:
+    from engine.policy.tree import Tree
 
 try:
     import regorus
@@ -60,6 +61,8 @@ class Embedded:
         """Return the names of the packages, when nothing is wrong with any rule."""
         engine = _compile(self._modules)
         engine.add_data_json(self._data)
+        from engine.policy.inspection import findings  # the shipped policies need none
+
         wrong = findings(orjson.loads(engine.get_ast_as_json()), _built_ins())
         if wrong:
             raise FindingsError(wrong)

@@ -45,7 +45,7 @@ class Carrying:
     run: str
     is_new: bool
     work: Work
-    definitions: Definitions
+    definitions: Definitions  #: their files are kept as blobs
     policies: PolicySet
     handlers: Handlers
     contracts: Contracts
@@ -74,7 +74,6 @@ class Carrying:
 
     def _create(self, now: datetime) -> None:
         files = self.definitions.files
-        self.store.put_blobs(files.values())
         self.store.create_run(
             self.run,
             feature=self.work.filed_under,

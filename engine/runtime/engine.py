@@ -338,7 +338,11 @@ class Engine:
         """Return what `unfinished` began with, or what a new run begins with: `fresh` when it was read already."""
         if unfinished is not None:
             return recorded_definitions(store, unfinished.id)
-        return fresh or self._fit(self.definitions(), delivers=True)
+        if fresh is not None:
+            return fresh
+        files = definition_files(self.bundle_root())
+        with _kept(store, files):
+            return self._fit(Definitions.load(files), delivers=True)
 
     def _publish_late(self, store: Store, run: str, lock_fd: int) -> None:
         """Move the branches that could not be moved when the run ended; the report says what is left of it."""
@@ -441,10 +445,8 @@ class Engine:
 
     def _ready(self, store: Store, definitions: Definitions) -> _Ready:
         """Keep the files of `definitions`, and load their policies meanwhile."""
-        with ThreadPoolExecutor(1, thread_name_prefix="bundle") as beside:
-            kept = beside.submit(store.put_blobs, definitions.files.values())
+        with _kept(store, definitions.files):
             policies = self.policies(definitions)
-            kept.result()
         return _Ready(definitions=definitions, policies=policies)
 
     def _carry_out(
@@ -498,6 +500,15 @@ class Engine:
                 ca_file=policy.ca_file,
             )
         return PolicySet.load(definitions.policies, server=server, deadline_s=policy.timeout_s)
+
+
+@contextmanager
+def _kept(store: Store, files: Mapping[str, bytes]) -> Iterator[None]:
+    """Have `files` on disk as blobs by the end, while something else is done."""
+    with ThreadPoolExecutor(1, thread_name_prefix="bundle") as beside:
+        keeping = beside.submit(store.put_blobs, files.values())
+        yield
+        keeping.result()
 
 
 def _lock_of(run: Run) -> str:

@@ -38,7 +38,6 @@ from engine.runtime.tool_results import ToolResults
 from engine.runtime.waivers import Waivers, granted
 from engine.settings import Settings
 from engine.store import Change
-from engine.web import Request, Web
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -118,6 +117,8 @@ class GeneralWorld:
 
     async def send_request(self, job: Job, request: Variables) -> Variables:
         """Return {status, headers, body} of the answer; the world outside sees the job's key, and may see it twice."""
+        from engine.web import Request, Web  # few processes ask anybody
+
         http = self._site.settings.http
         tokens = {
             origin: os.environ[name]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from threading import get_ident
@@ -25,22 +26,25 @@ class Blobs:
 
     def put(self, content: bytes) -> str:
         """Return "sha256:<hex>" once `content` is on disk under it. Raises StoreError when it cannot be written."""
-        digest = f"sha256:{sha256(content).hexdigest()}"
-        path = self._path(digest)
-        try:
+        digest, path = self._named(content)
+        with _told(path):
             if not path.exists():
-                self._write(path, content)
-        except OSError as error:
-            raise StoreError(
-                f"a large value cannot be stored: {error.strerror}", where=str(path)
-            ) from error
+                _write(path, content)
+                _sync_folder(path.parent)
+                _sync_folder(self._folder)
         return digest
 
     def put_all(self, contents: Iterable[bytes]) -> None:
         """Return once all are on disk. They are synced at the same time, which the disk answers with few writes."""
-        with ThreadPoolExecutor(_AT_ONCE) as threads:
-            for _ in threads.map(self.put, contents):
-                pass
+        with _told(self._folder):
+            named = {path: content for content in contents for _, path in [self._named(content)]}
+            missing = {path: content for path, content in named.items() if not path.exists()}
+            if not missing:
+                return
+            with ThreadPoolExecutor(_AT_ONCE) as threads:
+                list(threads.map(_write, missing, missing.values()))
+                list(threads.map(_sync_folder, {path.parent for path in missing}))
+            _sync_folder(self._folder)
 
     def get(self, digest: str) -> bytes:
         """Return the content of `digest`. Raises IntegrityError when it is missing or not what it was."""
@@ -63,20 +67,34 @@ class Blobs:
             raise IntegrityError(expected="a digest sha256:<64 hex digits>", got=repr(digest))
         return self._folder / parts[1] / parts[2]
 
-    def _write(self, path: Path, content: bytes) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f".{path.name}.{os.getpid()}.{get_ident()}")
-        try:
-            with draft.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(path)
-        except OSError:
-            draft.unlink(missing_ok=True)
-            raise
-        for folder in (path.parent, path.parent.parent):
-            _sync_folder(folder)
+    def _named(self, content: bytes) -> tuple[str, Path]:
+        digest = f"sha256:{sha256(content).hexdigest()}"
+        return digest, self._path(digest)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        where = str(error.filename or path)
+        raise StoreError(
+            f"a large value cannot be stored: {error.strerror}", where=where
+        ) from error
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{get_ident()}")
+    try:
+        with draft.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
 
 
 def _sync_folder(folder: Path) -> None:
