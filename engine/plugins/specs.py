@@ -117,18 +117,12 @@ def read_plugin(folder: Path, contracts: Contracts) -> tuple[Plugin | None, list
 
 def checksum(folder: Path) -> str:
     """Return "sha256:…" over names, executable bits and contents of the plugin's files, caches left out."""
-    whole = hashlib.sha256()
-    for path in _files(folder):
-        content = hashlib.sha256(path.read_bytes()).hexdigest()
-        runs = "x" if os.access(path, os.X_OK) else "-"
-        whole.update(f"{path.relative_to(folder).as_posix()}\0{runs}\0{content}\n".encode())
-    return f"sha256:{whole.hexdigest()}"
+    return _checksum(folder, _walk(folder))
 
 
 def stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
     """Return what changes when a file of the plugin does: (name, size, time of change) of each."""
-    stats = ((path, path.stat()) for path in _files(folder))
-    return tuple((str(path), stat.st_size, stat.st_ctime_ns) for path, stat in stats)
+    return _stamp(_walk(folder))
 
 
 def _plugin_folders(folders: Sequence[Path]) -> Iterator[Path]:
@@ -153,6 +147,8 @@ def _read_spec(file: Path) -> Json:
 
 
 def _plugin(folder: Path, spec: Any, contracts: Contracts) -> Plugin:  # Any: checked JSON
+    folder = folder.resolve()
+    there = _walk(folder)
     return Plugin(
         id=spec["id"],
         version=spec["version"],
@@ -160,7 +156,7 @@ def _plugin(folder: Path, spec: Any, contracts: Contracts) -> Plugin:  # Any: ch
         category=spec["category"],
         role=spec["role"],
         lane=spec["lane"],
-        folder=folder.resolve(),
+        folder=folder,
         operations={
             name: _operation(f"{spec['id']}.{name}", given, contracts)
             for name, given in spec["operations"].items()
@@ -170,8 +166,8 @@ def _plugin(folder: Path, spec: Any, contracts: Contracts) -> Plugin:  # Any: ch
         capabilities=tuple(spec["capabilities"]),
         requires=tuple(spec.get("requires", ())),
         entry=tuple(spec["entry"]),
-        stamp=stamp(folder.resolve()),
-        checksum=checksum(folder.resolve()),
+        stamp=_stamp(there),
+        checksum=_checksum(folder, there),
     )
 
 
@@ -191,7 +187,7 @@ def _broken_rules(plugin: Plugin) -> Iterator[str]:
     """Yield a sentence for each rule, beyond the contract, that the plugin breaks."""
     if plugin.folder.name != plugin.id:
         yield f"expected the folder to be named {plugin.id} like the plugin, but got {plugin.folder.name}."
-    if links := [path.name for path in _walk(plugin.folder) if path.is_symlink()]:
+    if links := [os.path.basename(path) for path in _walk(plugin.folder) if os.path.islink(path)]:
         yield f"expected plain files, but {', '.join(links)} is a symbolic link."
     for argument in plugin.entry:
         if argument.startswith("{plugin}/") and not _inside(plugin.folder, argument).is_file():
@@ -219,17 +215,29 @@ def _inside(folder: Path, argument: str) -> Path:
     return path if path.is_relative_to(folder) else folder / "\0"
 
 
-def _files(folder: Path) -> list[Path]:
-    return [path for path in _walk(folder) if path.is_file()]
+def _checksum(folder: Path, there: Sequence[str]) -> str:
+    whole = hashlib.sha256()
+    for path in filter(os.path.isfile, there):
+        with open(path, "rb") as file:
+            content = hashlib.sha256(file.read()).hexdigest()
+        name = os.path.relpath(path, folder).replace(os.sep, "/")
+        whole.update(f"{name}\0{'x' if os.access(path, os.X_OK) else '-'}\0{content}\n".encode())
+    return f"sha256:{whole.hexdigest()}"
 
 
-def _walk(folder: Path) -> list[Path]:
-    """Return what is in `folder`, sorted by name, caches left out."""
-    found: list[Path] = []
+def _stamp(there: Sequence[str]) -> tuple[tuple[str, int, int], ...]:
+    stats = ((path, os.stat(path)) for path in filter(os.path.isfile, there))
+    return tuple((path, stat.st_size, stat.st_ctime_ns) for path, stat in stats)
+
+
+def _walk(folder: Path) -> list[str]:
+    """Return the path of whatever is in `folder`, sorted by its parts, caches left out."""
+    found: list[str] = []
     for root, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if name not in _CACHES)
-        found += [Path(root) / name for name in [*folders, *files] if not name.endswith(".pyc")]
-    return sorted(found)
+        folders[:] = [name for name in folders if name not in _CACHES]
+        names = (name for name in [*folders, *files] if not name.endswith(".pyc"))
+        found += [os.path.join(root, name) for name in names]
+    return sorted(found, key=lambda path: path.split(os.sep))
 
 
 def _finding(where: Path, message: str) -> Finding:

@@ -195,10 +195,11 @@ class Delivery(TaskWorld):
                     where=job.key,
                     got=commit,
                 )
+            verified = self._verified()
             unverified = [
                 f"no passed verification is recorded for {source}"
                 for source in subject.sources
-                if source not in self._verified()
+                if source not in verified
             ]
             reasons = (*blocking, *unverified)
             await self._recorder.commit(
