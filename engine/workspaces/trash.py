@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import subprocess
 import tempfile
 from collections import deque
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -43,9 +45,12 @@ class Trash:
 
     def begin(self, *, keeping: int = 0) -> None:
         """Begin to delete what waits, but for the last `keeping` folders."""
+        going = []
         while len(self._waiting) > keeping:
             with contextlib.suppress(IndexError):  # another thread was faster
-                self._begun.append(self._thread.submit(remove_tree, self._waiting.popleft()))
+                going.append(self._waiting.popleft())
+        if going:
+            self._begun.append(self._thread.submit(_remove, going))
 
     def empty(self) -> None:
         """Delete what waits and wait for it. Raises OSError for what cannot be deleted."""
@@ -57,6 +62,21 @@ class Trash:
     def close(self) -> None:
         """Wait for what was begun; what cannot be deleted is left."""
         self._thread.shutdown(wait=True)
+
+
+def _remove(folders: Sequence[Path]) -> None:
+    """Delete folders by rm(1), which holds no other thread up (thousands of files took 80 ms of Python); what it leaves, here."""
+    with contextlib.suppress(OSError):
+        subprocess.run(
+            ["rm", "-rf", "--", *map(str, folders)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            process_group=0,
+            check=False,
+        )
+    for folder in filter(os.path.lexists, folders):
+        remove_tree(folder)
 
 
 def remove_tree(folder: Path) -> None:

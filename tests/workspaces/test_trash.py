@@ -52,6 +52,28 @@ def test_on_a_disk_that_is_nearly_full_none_waits(
     assert waiting(tmp_path) == 0
 
 
+def locked(folder: Path) -> None:
+    (folder / "inner").mkdir()
+    (folder / "inner" / "file").write_text("x")
+    (folder / "inner").chmod(0o500)
+    folder.chmod(0o500)
+
+
+@pytest.mark.parametrize("path", [None, "/nonexistent"], ids=["with rm", "without"])
+def test_folders_that_forbid_it_are_deleted_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str | None
+) -> None:
+    if path:
+        monkeypatch.setenv("PATH", path)
+    trash = Trash(tmp_path)
+    folder = filled(tmp_path, "1")
+    trash.take(folder)
+    locked(next((tmp_path / "trash").glob("*/it")))
+    trash.empty()
+    trash.close()
+    assert waiting(tmp_path) == 0
+
+
 def test_what_a_planted_link_leads_to_is_left_alone(tmp_path: Path) -> None:
     elsewhere = filled(tmp_path / "elsewhere", "1").parent
     home = tmp_path / "home"
