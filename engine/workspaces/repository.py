@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Literal, Self
 
 from engine.core.safety import MergeAuthorization
-from engine.errors import IntegrityError
+from engine.errors import EngineError, IntegrityError
 from engine.git import Git, check_name, check_oid
 from engine.workspaces.ahead import Ahead, Wanted
 from engine.workspaces.attestation_branch import publish_files, published_names
@@ -80,7 +80,7 @@ class Repository:
         self._workshop = workshop
         self._user = user
         self._ahead = Ahead(
-            self._acquire, lambda one: self._workshop.release(one.feature, one.task)
+            self._acquire_first, lambda one: self._workshop.release(one.feature, one.task)
         )
 
     def tidy(self) -> None:
@@ -337,6 +337,12 @@ class Repository:
         return {"GIT_CEILING_DIRECTORIES": str(self._home)}
 
     # ---- private
+
+    def _acquire_first(self, wanted: Wanted) -> Workspace:
+        """Make a workspace ahead, unless the run has one for that task: then an engine that overtook this one is at work there."""
+        if self._workshop.has_one_of(wanted.run, wanted.feature, wanted.task):
+            raise EngineError("the task has a workspace already", where=wanted.task)
+        return self._acquire(wanted)
 
     def _acquire(self, wanted: Wanted) -> Workspace:
         return self._workshop.acquire(

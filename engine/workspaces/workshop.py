@@ -235,6 +235,11 @@ class Workshop:
             folder.with_name(left).unlink(missing_ok=True)
         self._trash.take(folder)
 
+    def has_one_of(self, run: str, feature: str, task: str) -> bool:
+        """Return whether a workspace of `task` was made for `run` already."""
+        record = self._read_record(feature, task)
+        return record is not None and record.run == run
+
     def workspaces(self, feature: str | None) -> Iterator[tuple[str, str]]:
         """Yield (feature, task) of every workspace, or of one feature."""
         for folder in _folders(self._home / "worktrees"):

@@ -106,3 +106,13 @@ def test_a_repository_gives_what_it_made_and_removes_the_rest(desk: Desk) -> Non
     desk.repository.close()
     assert (made.kept, (made.path / ".git").is_dir()) == (None, True)
     assert [folder.name for folder in worktrees.iterdir()] == ["t1"]
+
+
+def test_where_somebody_is_at_work_for_the_same_run_nothing_is_made_ahead(desk: Desk) -> None:
+    """An engine that was overtaken while it slept must not clear the folders of the one that goes on."""
+    theirs = desk.acquire("t1")
+    (theirs.path / "work.txt").write_text("half done\n")
+    candidate = desk.work("t2", {"b.txt": "b\n"}).commit
+    desk.repository.acquire_ahead(feature="shop", run="r1", tasks=["t1"], base_commit=candidate)
+    desk.repository.close()
+    assert (theirs.path / "work.txt").read_text() == "half done\n"
