@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from engine import bpmn
+from engine.bpmn.digest import process_digest
 from engine.bpmn.fix import fix
 from engine.bpmn.model import ExclusiveGateway, Process, ServiceTask
 from engine.core.definitions import inspect
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.browser
 
 def digests(content: bytes | str) -> list[str]:
     text = content if isinstance(content, bytes) else content.encode()
-    return [process.digest for process in bpmn.read(text, "p.bpmn").processes]
+    return [process_digest(process) for process in bpmn.read(text, "p.bpmn").processes]
 
 
 @pytest.mark.parametrize("file", [*SHIPPED, *PEOPLE], ids=lambda file: file.stem)
