@@ -157,7 +157,7 @@ def test_an_old_git_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_a_command_is_killed_at_its_deadline(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    with pytest.raises(GitError, match="was not done after 0.2 s"):
+    with pytest.raises(GitError, match=r"was not done after 0\.2 s"):
         Git(deadline_s=0.2).run("hash-object", str(pipe))
 
 
@@ -174,7 +174,7 @@ class TestLeftLocks:
 
     def _kill_one(self, git: Git, folder: Path) -> None:
         os.mkfifo(folder / "pipe")
-        with pytest.raises(GitError, match="was not done after 0.2 s"):
+        with pytest.raises(GitError, match=r"was not done after 0\.2 s"):
             git.run("hash-object", str(folder / "pipe"), deadline_s=0.2)
 
     def _make_ref(self, git: Git, repository: Place) -> int:
