@@ -31,7 +31,7 @@ def publish_files(
     if tip is not None and there == dict(files):
         return Published(branch=BRANCH, commit=tip, state="current")
     commit = _commit(vault, tip, files, provenance)
-    return user.receive(BRANCH, vault.folder, REF, commit)
+    return user.receive_on(tip, BRANCH, vault.folder, REF, commit)
 
 
 def published_names(vault: Vault, user: UserRepository) -> frozenset[str]:

@@ -91,11 +91,16 @@ class UserRepository:
         return self._git.run("cat-file", "commit", commit, at=self._place).text
 
     def receive(self, branch: str, source: Path, revision: str, commit: str) -> Published:
-        """Make or move `branch` to `commit`, fetched as `revision` from `source`; forward only, or say why not.
+        """Make or move `branch` to `commit`, fetched as `revision` from `source`; forward only, or say why not."""
+        return self.receive_on(self.branch(branch), branch, source, revision, commit)
+
+    def receive_on(
+        self, before: str | None, branch: str, source: Path, revision: str, commit: str
+    ) -> Published:
+        """As `receive`, for a branch that was seen at `before` (None: not there).
 
         Tried once more when nothing stands against it: a git that was killed alone (out of memory) says nothing of the branch.
         """
-        before = self.branch(branch)
         if before == commit:
             return Published(branch=branch, commit=commit, state="current")
         failure = self._move_branch(branch, source, revision, before, commit)
@@ -122,7 +127,7 @@ class UserRepository:
         try:
             fetch(self._git, place, source, [revision])  # objects only, no ref
             is_forward = before is None or self._is_ancestor(before, commit)
-            if not is_forward or branch in self._checked_out():
+            if not is_forward or self._is_checked_out(branch):
                 return GitError(f"branch {branch} does not move")
             with self._noted(branch):
                 old = before or "0" * len(commit)
@@ -197,7 +202,7 @@ class UserRepository:
 
     def delete_branch(self, name: str, commit: str) -> bool:
         """Delete a branch if it is still at `commit` and checked out nowhere; return whether it is gone."""
-        if name in self._checked_out():
+        if self._is_checked_out(name):
             return False
         answer = self._git.run(
             *("update-ref", "-d", f"refs/heads/{name}", commit), at=self._place, accept=(0, 1, 128)
@@ -240,6 +245,18 @@ class UserRepository:
             "for-each-ref", "--count=8", "--format=%(refname:short)", "refs/heads/", at=self._place
         )
         return listed.text.splitlines()
+
+    def _is_checked_out(self, branch: str) -> bool:
+        """Ask git only where it can be: with one worktree, `HEAD` says it (gitrepository-layout(5)), unless refs are kept elsewhere."""
+        if not (self.git_dir / "worktrees").exists():
+            try:
+                head = (self.git_dir / "HEAD").read_text("utf-8", "surrogateescape").strip()
+            except OSError:
+                head = ""
+            is_kept_there = head and head != "ref: refs/heads/.invalid"
+            if is_kept_there and head != f"ref: refs/heads/{branch}":
+                return False
+        return branch in self._checked_out()
 
     def _checked_out(self) -> dict[str, str]:
         """Return {branch: folder} of everything that is checked out from this repository."""

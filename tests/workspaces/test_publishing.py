@@ -89,6 +89,16 @@ class TestPublish:
         )
         assert Project(linked).git("status", "--porcelain") == ""
 
+    @pytest.mark.parametrize("way", ["-c", "--orphan"])
+    def test_what_is_checked_out_here_stays(self, desk: Desk, merged: Candidate, way: str) -> None:
+        """Even when it has no commit yet: the files there are not those of a merge."""
+        desk.project.git("switch", "-q", way, "engine/shop")
+        answer = desk.repository.publish(desk.base)
+        assert (answer.state, answer.reason) == (
+            "refused",
+            f"branch engine/shop is checked out in {desk.project.root}; switch to another branch there",
+        )
+
     def test_a_name_that_is_taken_by_a_branch_above_is_a_reason(
         self, desk: Desk, merged: Candidate
     ) -> None:
