@@ -7,7 +7,7 @@ why something is null. Both are pure: the same variables give the same value.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from engine.feel import ast
 from engine.feel.codegen import Generator
@@ -23,6 +23,9 @@ Dialect: TypeAlias = Literal["dmn", "camunda"]
 Externals: TypeAlias = Mapping[str, Callable[..., Value]]
 
 NO_EXTERNALS: Final[Externals] = Run.externals
+
+
+_TOLD_BY_CODE: Final = frozenset({"_pending", "names_read", "names_in_filters", "needs"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,7 @@ class _Compiled:
     text: str
     tree: ast.Node
     dialect: Dialect
+    _pending: tuple[str, Generator]
     names_read: frozenset[str]  #: variables that are read
     names_in_filters: frozenset[str]  #: names in filters: variables, or entries of the items
     needs: frozenset[str]  #: "now" if the time is asked for, "seed" if a random number is
@@ -71,11 +75,19 @@ class _Compiled:
         self._names = names
         self._externals = externals
         self._traced: Callable[..., Value] | None = None
-        _, generator = self._pending = self._generated(traced=False)
         self._function: Callable[..., Value] = self._compile_and_call
-        self.names_read = frozenset(generator.certain)
-        self.names_in_filters = frozenset(generator.in_filters)
-        self.needs = frozenset(generator.needs)
+
+    if not TYPE_CHECKING:  # what has no value yet comes here
+
+        def __getattr__(self, name):
+            """Generate the code when it, or what it tells, is first asked for: most expressions of a bundle are never called."""
+            if name not in _TOLD_BY_CODE:
+                raise AttributeError(name)
+            _, generator = self._pending = self._generated(traced=False)
+            self.names_read = frozenset(generator.certain)
+            self.names_in_filters = frozenset(generator.in_filters)
+            self.needs = frozenset(generator.needs)
+            return object.__getattribute__(self, name)
 
     def _generated(self, *, traced: bool) -> tuple[str, Generator]:
         """Return the source of a module with the function `f`, and the generator that knows its globals."""
