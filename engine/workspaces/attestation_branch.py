@@ -14,63 +14,51 @@ from engine.frozen import dataclass
 from engine.git import IDENTITY, Git, Place, check_name, check_oid, seconds
 from engine.workspaces.model import Provenance, Published
 from engine.workspaces.user_repository import UserRepository
-from engine.workspaces.vault import Vault, commit_message
+from engine.workspaces.vault import commit_message
 
 BRANCH = "engine-attestations"
-REF = "refs/engine/attestations"  #: of the vault: what was last put on the branch
 
 
 def publish_files(
-    vault: Vault, user: UserRepository, files: Mapping[str, bytes], provenance: Provenance
+    user: UserRepository, files: Mapping[str, bytes], provenance: Provenance
 ) -> Published:
-    """Put `files` (plain names) on the branch of the user's repository, beside what is there; or say why not."""
+    """Put `files` (plain names) on the branch of the user's repository, beside what is there; or say why not.
+
+    Tried once more when somebody else has put something there meanwhile.
+    """
     tip = user.branch(BRANCH)
-    if tip is not None:
-        vault.fetch(user.git_dir, [tip])
-    there = {name: _content(vault, tip, name) for name in files} if tip else {}
-    if tip is not None and there == dict(files):
+    published = _publish_on(tip, user, files, provenance)
+    if published.state == "refused" and (now := user.branch(BRANCH)) != tip:
+        return _publish_on(now, user, files, provenance)
+    return published
+
+
+def _publish_on(
+    tip: str | None, user: UserRepository, files: Mapping[str, bytes], provenance: Provenance
+) -> Published:
+    if tip is not None and user.files_at(tip, tuple(files)) == dict(files):
         return Published(branch=BRANCH, commit=tip, state="current")
-    commit = _commit(vault, tip, files, provenance)
-    return user.receive_on(tip, BRANCH, vault.folder, REF, commit)
+    return user.put(BRANCH, tip, _stream(tip, files, provenance))
 
 
-def published_names(vault: Vault, user: UserRepository) -> frozenset[str]:
+def published_names(user: UserRepository) -> frozenset[str]:
     """Return the names of the files on the branch; none when there is no branch."""
     tip = user.branch(BRANCH)
-    if tip is None:
-        return frozenset()
-    listed = vault.git.run(
-        *("cat-file", "-p", f"{check_oid(tip)}^{{tree}}"), at=Place(git_dir=user.git_dir)
-    )
-    return frozenset(line.partition("\t")[2] for line in listed.text.splitlines())
+    return frozenset() if tip is None else user.names_at(tip)
 
 
-def _content(vault: Vault, tip: str, name: str) -> bytes | None:
-    found = vault.reader.read(f"{tip}:{name}")
-    return found.content if found else None
-
-
-def _commit(
-    vault: Vault, tip: str | None, files: Mapping[str, bytes], provenance: Provenance
-) -> str:
-    """Write a commit with `files` beside what `tip` has, and the ref at it: git-fast-import(1), one process for all."""
+def _stream(tip: str | None, files: Mapping[str, bytes], provenance: Provenance) -> bytes:
+    """Return the words for git-fast-import(1): one commit, marked :1, with `files` beside what `tip` has."""
     name, address = IDENTITY
     stream = [
-        f"commit {REF}\ncommitter {name} <{address}> {seconds(provenance.at)} +0000\n".encode(),
+        f"commit refs/heads/{BRANCH}\nmark :1\n".encode(),
+        f"committer {name} <{address}> {seconds(provenance.at)} +0000\n".encode(),
         _data(commit_message(provenance)),
         f"from {check_oid(tip)}\n".encode() if tip else b"",
     ]
     for file, content in files.items():
         stream += [f"M 100644 inline {check_name(file, 'file name')}\n".encode(), _data(content)]
-    vault.git.run(
-        *("fast-import", "--quiet", "--done", "--force", "--date-format=raw"),
-        at=vault.place,
-        stdin=b"".join([*stream, b"done\n"]),
-    )
-    commit = vault.resolve(REF)
-    if commit is None:
-        raise GitError(where=f"git fast-import in {vault.folder}", expected=REF, got="no such ref")
-    return commit
+    return b"".join([*stream, b"get-mark :1\n", b"done\n"])
 
 
 def _data(content: bytes) -> bytes:

@@ -310,11 +310,11 @@ class Repository:
 
     def attest(self, files: Mapping[str, bytes], provenance: Provenance) -> Published:
         """Put files about merges on the branch engine-attestations of the user's repository, or say why not."""
-        return publish_files(self._vault, self._user, files, provenance)
+        return publish_files(self._user, files, provenance)
 
     def attested(self) -> frozenset[str]:
         """Return the names of the files on the branch engine-attestations of the user's repository."""
-        return published_names(self._vault, self._user)
+        return published_names(self._user)
 
     def cleanup(self, feature: str | None, *, keep_branches: bool) -> Cleanup:
         """Remove the workspaces and checkouts of `feature` (None: all); keep their work first.

@@ -9,17 +9,18 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from engine.errors import GitError, UsageError
 from engine.frozen import dataclass
-from engine.git import Git, Place
+from engine.git import Git, Place, check_oid
 from engine.workspaces.model import Published
 from engine.workspaces.vault import fetch
 
 QUARANTINE = "engine-quarantine"
+_CRASH_REPORTS = "fast_import_crash_*"
 _LIVE_LOCK_S = 1.0  #: far longer than a git that lives holds the lock of one branch
 
 
@@ -90,17 +91,61 @@ class UserRepository:
         """Return a commit as git stores it: head lines and message."""
         return self._git.run("cat-file", "commit", commit, at=self._place).text
 
-    def receive(self, branch: str, source: Path, revision: str, commit: str) -> Published:
-        """Make or move `branch` to `commit`, fetched as `revision` from `source`; forward only, or say why not."""
-        return self.receive_on(self.branch(branch), branch, source, revision, commit)
+    def files_at(self, commit: str, names: Sequence[str]) -> dict[str, bytes]:
+        """Return {name: content} of those files that `commit` has."""
+        reader = self._git.reader(self.git_dir)
+        try:
+            found = {name: reader.read(f"{check_oid(commit)}:{name}") for name in names}
+        finally:
+            reader.close()
+        return {name: file.content for name, file in found.items() if file is not None}
 
-    def receive_on(
-        self, before: str | None, branch: str, source: Path, revision: str, commit: str
-    ) -> Published:
-        """As `receive`, for a branch that was seen at `before` (None: not there).
+    def names_at(self, commit: str) -> frozenset[str]:
+        """Return the names at the top of the tree of `commit`."""
+        tree = f"{check_oid(commit)}^{{tree}}"
+        listed = self._git.run("cat-file", "-p", tree, at=Place(git_dir=self.git_dir))
+        return frozenset(line.partition("\t")[2] for line in listed.text.splitlines())
+
+    def put(self, branch: str, before: str | None, stream: bytes) -> Published:
+        """Make the commit that `stream` describes to git-fast-import(1), mark :1, and move `branch` to it from `before`.
+
+        Forward only, or say why not; tried once more as in `receive`. Objects come first, the branch last.
+        """
+        made = self._import(branch, stream)
+        if isinstance(made, GitError) and (
+            self._remove_left_lock(branch) or not self._why_refused(branch, None, "")
+        ):
+            made = self._import(branch, stream)
+        if isinstance(made, GitError):
+            reason = self._why_refused(branch, None, "") or made.got
+            return Published(branch=branch, commit=before, state="refused", reason=reason)
+        return Published(branch=branch, commit=made, state="moved")
+
+    def _import(self, branch: str, stream: bytes) -> str | GitError:
+        """Return the new commit of `branch`, or why there is none."""
+        self._remove_left_lock(branch)
+        reports = set(self.git_dir.glob(_CRASH_REPORTS))
+        try:
+            if self._is_checked_out(branch):
+                return GitError(f"branch {branch} does not move")
+            with self._noted(branch):
+                answer = self._git.run(
+                    *("fast-import", "--quiet", "--done", "--date-format=raw"),
+                    at=Place(git_dir=self.git_dir),
+                    stdin=stream,
+                )
+            return check_oid(answer.text)
+        except GitError as error:
+            for report in set(self.git_dir.glob(_CRASH_REPORTS)) - reports:
+                report.unlink(missing_ok=True)  # the error says it
+            return error
+
+    def receive(self, branch: str, source: Path, revision: str, commit: str) -> Published:
+        """Make or move `branch` to `commit`, fetched as `revision` from `source`; forward only, or say why not.
 
         Tried once more when nothing stands against it: a git that was killed alone (out of memory) says nothing of the branch.
         """
+        before = self.branch(branch)
         if before == commit:
             return Published(branch=branch, commit=commit, state="current")
         failure = self._move_branch(branch, source, revision, before, commit)

@@ -231,7 +231,7 @@ class TestMerge:
                 "fast-import",
                 {
                     "git/running.py": 1,
-                    "workspaces/attestation_branch.py": 1,  # what is put on branch engine-attestations, and a ref of its own
+                    "workspaces/user_repository.py": 1,  # what is put on branch engine-attestations
                 },
             ),
         ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -304,3 +305,65 @@ class TestCleanup:
             "README.md",
             "src",
         ]
+
+
+class TestAttestations:
+    """Files about merges, on a branch of the user's repository that shares nothing with the code."""
+
+    BRANCH = "engine-attestations"
+
+    def attest(self, desk: Desk, **files: str) -> Published:
+        contents = {name.replace("_", "."): text.encode() for name, text in files.items()}
+        return desk.repository.attest(contents, provenance("attest"))
+
+    def there(self, desk: Desk) -> dict[str, str]:
+        names = desk.project.git("ls-tree", "--name-only", self.BRANCH).split()
+        return {name: desk.project.git("show", f"{self.BRANCH}:{name}") for name in names}
+
+    def test_they_lie_beside_each_other(self, desk: Desk) -> None:
+        first, second = self.attest(desk, a_txt="one"), self.attest(desk, b_txt="two")
+        assert [first.state, second.state] == ["moved", "moved"]
+        assert self.there(desk) == {"a.txt": "one", "b.txt": "two"}
+        assert desk.project.git("rev-list", self.BRANCH).split() == [second.commit, first.commit]
+        assert desk.repository.attested() == {"a.txt", "b.txt"}
+
+    def test_the_same_again_changes_nothing(self, desk: Desk) -> None:
+        first = self.attest(desk, a_txt="one")
+        assert self.attest(desk, a_txt="one") == replace(first, state="current")
+        assert self.attest(desk, a_txt="other").state == "moved"
+        assert self.there(desk) == {"a.txt": "other"}
+
+    def test_what_somebody_puts_there_meanwhile_stays(
+        self, desk: Desk, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.attest(desk, a_txt="one")
+        user = desk.repository._user
+        branch = user.branch
+        seen = [branch(self.BRANCH)]
+        self.attest(desk, b_txt="two")  # after the other one has looked
+        monkeypatch.setattr(user, "branch", lambda name: seen.pop() if seen else branch(name))
+        assert self.attest(desk, c_txt="three").state == "moved"
+        assert self.there(desk) == {"a.txt": "one", "b.txt": "two", "c.txt": "three"}
+
+    def test_a_git_that_fails_leaves_nothing_in_the_repository(self, desk: Desk) -> None:
+        user = desk.repository._user
+        git_dir = desk.project.root / ".git"
+        before = sorted(path.name for path in git_dir.iterdir())
+        answer = user.put(self.BRANCH, None, b"commit refs/heads/engine-attestations\nnonsense\n")
+        assert (answer.state, user.branch(self.BRANCH)) == ("refused", None)
+        assert "fatal: " in answer.reason
+        assert sorted(path.name for path in git_dir.iterdir()) == before
+        assert self.attest(desk, a_txt="one").state == "moved"
+
+    def test_a_lock_of_a_killed_git_of_ours_is_removed_and_one_of_the_users_is_not(
+        self, desk: Desk
+    ) -> None:
+        lock = desk.project.root / ".git/refs/heads/engine-attestations.lock"
+        lock.touch()
+        theirs = self.attest(desk, a_txt="one")
+        assert (theirs.state, lock.exists()) == ("refused", True)
+        assert f"locked by {lock}" in theirs.reason
+        note = desk.project.home / "publishing" / "engine-attestations.note"
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.touch()
+        assert (self.attest(desk, a_txt="one").state, lock.exists()) == ("moved", False)
