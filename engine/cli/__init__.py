@@ -18,9 +18,8 @@ from typing import Any
 from engine.errors import EngineError
 
 INTERRUPTED = 130
-COLLECT_AFTER = (
-    200_000  #: new objects between two collections: more than a start makes; 700 is the default
-)
+STARTING = 200_000  #: new objects before the first collection: more than a start makes
+COLLECT_AFTER = 50_000  #: and between two of a run; 700 is the default
 
 
 def command() -> None:
@@ -53,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     The collector looks rarely, and not at all when the process ends: what imports leave behind is never garbage, and
     looking through it took a tenth of a second of every command.
     """
-    gc.set_threshold(COLLECT_AFTER, 20, 20)
+    gc.set_threshold(STARTING, 20, 20)
     os.environ.setdefault(
         "PYDANTIC_DISABLE_PLUGINS", "__all__"
     )  # else it looks through all packages

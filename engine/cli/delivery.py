@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from engine.cli import interrupts, show
-from engine.cli.common import HERE, AsJson, ProjectFolder, open_engine
+from engine.cli import show
+from engine.cli.common import HERE, AsJson, ProjectFolder, begin, open_engine
 from engine.cli.running import code_of, tell, watch
 from engine.errors import UsageError
 
@@ -292,7 +292,7 @@ def _carry_out(
         level=level,
         timeout_s=timeout_s,
         watch=watch(as_json=as_json),
-        on_start=interrupts.install,
+        on_start=begin,
     )
 
 

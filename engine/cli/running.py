@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from engine.cli import interrupts, people, show
-from engine.cli.common import HERE, AsJson, ProjectFolder, open_engine
+from engine.cli.common import HERE, AsJson, ProjectFolder, begin, open_engine
 
 if TYPE_CHECKING:
     from engine.runtime.carrying import Watch
@@ -50,7 +50,7 @@ def run_process(
         variables=given,
         timeout_s=timeout,
         watch=watch(as_json=as_json),
-        on_start=interrupts.install,
+        on_start=begin,
     )
     return tell(result, as_json=as_json)
 
@@ -63,9 +63,7 @@ def resume(
 ) -> int:
     """Go on with a run that waits or was stopped, under the definitions it began with."""
     engine = open_engine(project)
-    result = engine.resume(
-        run_id, timeout_s=timeout, watch=watch(as_json=as_json), on_start=interrupts.install
-    )
+    result = engine.resume(run_id, timeout_s=timeout, watch=watch(as_json=as_json), on_start=begin)
     return tell(result, as_json=as_json)
 
 
