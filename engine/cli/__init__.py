@@ -27,6 +27,7 @@ def command() -> None:
 
     What is registered first is called last: when threads have ended and all that others registered was called.
     """
+    _have_standard_streams()
     code: list[int] = []
     atexit.register(_leave, code)
     try:
@@ -35,6 +36,16 @@ def command() -> None:
         if isinstance(end.code, int):
             code.append(end.code)
         raise
+
+
+def _have_standard_streams() -> None:
+    """Put /dev/null where a stream was closed (`engine status >&-`): else the next file that is opened would be printed into."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, os.O_RDWR)  # the lowest that is free
+            os.set_inheritable(descriptor, True)
+            mode = "r" if name == "stdin" else "w"
+            setattr(sys, name, open(descriptor, mode, closefd=False))  # noqa: SIM115  # to the end
 
 
 def _leave(code: Sequence[int]) -> None:
